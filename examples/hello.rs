@@ -1,0 +1,15 @@
+//! The smallest server: `cargo run --example hello`, then `curl http://127.0.0.1:8080/`.
+
+use workerman::{Http, Worker};
+
+fn main() -> workerman::Result<()> {
+    env_logger::init();
+    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8080".to_owned());
+    let worker = Worker::<Http>::new(&address);
+    worker.on_worker_start(|worker| println!("listening on {:?}", worker.local_addr()));
+    worker.on_message(|connection, request| {
+        let name = request.get("name").unwrap_or("world");
+        connection.send(format!("hello {name}\n"))
+    });
+    Worker::run_all()
+}

@@ -1,0 +1,249 @@
+//! The one door to user code: callbacks, and the destructors of values that users gave us.
+//!
+//! Invariants:
+//! * no framework borrow is alive while user code runs (asserted in debug builds);
+//! * a callback is taken out of its slot while it runs, so it may replace itself; it is put back even when it panics;
+//! * a panic or an `Err` is logged with the callback's name and costs one connection, unless the policy says otherwise.
+
+use std::any::Any;
+use std::cell::Cell;
+use std::fmt;
+use std::panic::{self, AssertUnwindSafe};
+
+use crate::error::BoxError;
+use crate::shared::borrow_depth;
+
+/// What a panic or an `Err` in a callback costs.
+///
+/// ```
+/// use workerman::{PanicPolicy, Worker};
+///
+/// Worker::set_panic_policy(PanicPolicy::ExitProcess);
+/// # Worker::set_panic_policy(PanicPolicy::CloseConnection);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PanicPolicy {
+    /// The connection it happened on: an HTTP request without an answer gets a 500, then the connection closes.
+    /// The other connections notice nothing. A plain timer goes on.
+    #[default]
+    CloseConnection,
+    /// The process, with exit code 250, as in PHP Workerman. The only one there is under `panic = "abort"`, which
+    /// ends the process in its own way.
+    ExitProcess,
+    /// The caller of `run_all`: a panic goes on unwinding. For tests, where an `assert!` in a callback must be seen.
+    Propagate,
+}
+
+/// What a callback may return: nothing, anything that `send` and `Timer` answer, or a `Result`.
+///
+/// An `Err` counts like a panic: see [`PanicPolicy`].
+#[diagnostic::on_unimplemented(
+    message = "a callback cannot return `{Self}`",
+    note = "it may return `()`, `bool`, an `Option`, a `SendStatus`, a `TimerId` or a `Result`",
+    note = "end the callback with `;` to return nothing"
+)]
+pub trait CallbackResult {
+    /// The error, if this is one.
+    #[doc(hidden)]
+    fn into_result(self) -> Result<(), BoxError>;
+}
+
+impl CallbackResult for () {
+    #[inline]
+    fn into_result(self) -> Result<(), BoxError> {
+        Ok(())
+    }
+}
+
+impl CallbackResult for bool {
+    fn into_result(self) -> Result<(), BoxError> {
+        Ok(())
+    }
+}
+
+impl<T> CallbackResult for Option<T> {
+    fn into_result(self) -> Result<(), BoxError> {
+        Ok(())
+    }
+}
+
+impl<T, E: Into<BoxError>> CallbackResult for Result<T, E> {
+    fn into_result(self) -> Result<(), BoxError> {
+        self.map(drop).map_err(Into::into)
+    }
+}
+
+thread_local! {
+    static POLICY: Cell<PanicPolicy> = const { Cell::new(PanicPolicy::CloseConnection) };
+    static INSIDE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Sets what failures cost on this thread.
+pub(crate) fn set_policy(policy: PanicPolicy) {
+    POLICY.set(policy);
+}
+
+/// Whether this thread is in a callback right now.
+#[inline]
+pub(crate) fn is_inside() -> bool {
+    INSIDE.get()
+}
+
+/// Runs a callback. `Err` says why it failed; that has been logged, and the process policy applied.
+#[inline]
+pub(crate) fn call(name: &str, callback: impl FnOnce() -> Result<(), BoxError>) -> Result<(), String> {
+    debug_assert_eq!(borrow_depth(), 0, "{name} would run while the framework's state is borrowed");
+    let result = {
+        let _inside = Inside(INSIDE.replace(true));
+        panic::catch_unwind(AssertUnwindSafe(callback))
+    };
+    match result {
+        Ok(Ok(())) => Ok(()),
+        failure => Err(fail(name, failure)),
+    }
+}
+
+/// Restores the mark even when the panic goes on.
+struct Inside(bool);
+
+impl Drop for Inside {
+    #[inline]
+    fn drop(&mut self) {
+        INSIDE.set(self.0);
+    }
+}
+
+/// Drops a value whose destructor is user code.
+pub(crate) fn discard<T>(value: T) {
+    let _ = call("the destructor of a user's value", || {
+        drop(value);
+        Ok(())
+    });
+}
+
+#[cold]
+fn fail(name: &str, failure: Result<Result<(), BoxError>, Box<dyn Any + Send>>) -> String {
+    let reason = match failure {
+        Ok(Ok(())) => String::new(),
+        Ok(Err(error)) => {
+            log::error!("{name} returned an error: {error}");
+            error.to_string()
+        }
+        Err(payload) => {
+            let text = panic_text(&*payload);
+            log::error!("{name} panicked: {text}");
+            if POLICY.get() == PanicPolicy::Propagate {
+                panic::resume_unwind(payload);
+            }
+            // A payload may panic again when dropped; it is worth less than the process.
+            std::mem::forget(payload);
+            text
+        }
+    };
+    if POLICY.get() == PanicPolicy::ExitProcess {
+        std::process::exit(250);
+    }
+    reason
+}
+
+fn panic_text(payload: &(dyn Any + Send)) -> String {
+    let text = payload.downcast_ref::<&str>().copied();
+    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("a value that is no text")
+        .to_owned()
+}
+
+/// Where one callback is kept.
+pub(crate) struct Slot<F: ?Sized> {
+    callback: Cell<Option<Box<F>>>,
+    /// Counts what was put in, so that a callback replaced while it ran is not put back.
+    version: Cell<u32>,
+}
+
+impl<F: ?Sized> Default for Slot<F> {
+    fn default() -> Self {
+        Self { callback: Cell::new(None), version: Cell::new(0) }
+    }
+}
+
+impl<F: ?Sized> Slot<F> {
+    /// Puts a callback in; the one before is dropped, which is user code.
+    pub(crate) fn set(&self, callback: Box<F>) {
+        self.version.set(self.version.get().wrapping_add(1));
+        drop(self.callback.replace(Some(callback)));
+    }
+
+    /// Takes the callback out for a call.
+    #[inline]
+    pub(crate) fn take(&self) -> Option<Taken<'_, F>> {
+        let callback = self.callback.take()?;
+        Some(Taken { slot: self, callback: Some(callback), version: self.version.get() })
+    }
+}
+
+impl<F: ?Sized> fmt::Debug for Slot<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let callback = self.callback.take();
+        let text = if callback.is_some() { "set" } else { "empty" };
+        self.callback.set(callback);
+        f.write_str(text)
+    }
+}
+
+/// A callback on its way; goes back to its slot when dropped.
+pub(crate) struct Taken<'a, F: ?Sized> {
+    slot: &'a Slot<F>,
+    callback: Option<Box<F>>,
+    version: u32,
+}
+
+impl<F: ?Sized> Taken<'_, F> {
+    #[inline]
+    pub(crate) fn get(&mut self) -> Option<&mut F> {
+        self.callback.as_deref_mut()
+    }
+}
+
+impl<F: ?Sized> Drop for Taken<'_, F> {
+    #[inline]
+    fn drop(&mut self) {
+        if self.slot.version.get() == self.version {
+            self.slot.callback.set(self.callback.take());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_is_told_and_the_caller_goes_on() {
+        assert_eq!(call("test", || panic!("boom")), Err("boom".to_owned()));
+        assert_eq!(call("test", || Err("bad".into())), Err("bad".to_owned()));
+        assert_eq!(call("test", || Ok(())), Ok(()));
+        assert!(!is_inside());
+    }
+
+    #[test]
+    fn propagating_leaves_no_mark() {
+        set_policy(PanicPolicy::Propagate);
+        assert!(panic::catch_unwind(|| call("test", || panic!("boom"))).is_err());
+        assert!(!is_inside());
+    }
+
+    #[test]
+    fn a_callback_may_replace_itself() {
+        let slot: Slot<dyn FnMut() -> u32> = Slot::default();
+        slot.set(Box::new(|| 1));
+        {
+            let mut taken = slot.take().unwrap();
+            assert!(slot.take().is_none());
+            slot.set(Box::new(|| 2));
+            assert_eq!(taken.get().unwrap()(), 1);
+        }
+        assert_eq!(slot.take().unwrap().get().unwrap()(), 2);
+        assert_eq!(slot.take().unwrap().get().unwrap()(), 2);
+    }
+}

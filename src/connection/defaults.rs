@@ -1,0 +1,24 @@
+//! The limits a new connection starts with, of the process as in PHP.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+static MAX_SEND_BUFFER_SIZE: AtomicU32 = AtomicU32::new(1024 * 1024);
+static MAX_PACKAGE_SIZE: AtomicU32 = AtomicU32::new(10 * 1024 * 1024);
+
+/// For the send buffer and for a package, in bytes.
+pub(super) fn limits() -> (u32, u32) {
+    (MAX_SEND_BUFFER_SIZE.load(Ordering::Relaxed), MAX_PACKAGE_SIZE.load(Ordering::Relaxed))
+}
+
+pub(super) fn set_max_send_buffer_size(bytes: usize) {
+    MAX_SEND_BUFFER_SIZE.store(clamp(bytes), Ordering::Relaxed);
+}
+
+pub(super) fn set_max_package_size(bytes: usize) {
+    MAX_PACKAGE_SIZE.store(clamp(bytes), Ordering::Relaxed);
+}
+
+/// A limit above 4 GiB is no limit worth four more bytes in each connection.
+pub(super) fn clamp(bytes: usize) -> u32 {
+    u32::try_from(bytes).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,314 @@
+//! Between untyped connections and typed callbacks: one driver for each worker, shared by its connections.
+
+use std::any::{Any, TypeId};
+use std::cell::Cell;
+use std::fmt;
+use std::rc::Rc;
+
+use super::state::{Flags, State, state};
+use super::status::Status;
+use super::{TcpConnection, lifecycle, write};
+use crate::callback::{self, Slot};
+use crate::error::BoxError;
+use crate::protocols::output::{Outbound, Output};
+use crate::protocols::{Codec, Encoded, Limits, Step};
+use crate::reactor::{self, Key};
+
+/// `on_error`'s code when a connection cannot be made.
+pub const CONNECT_FAIL: u32 = 1;
+/// `on_error`'s code when a message cannot be sent.
+pub const SEND_FAIL: u32 = 2;
+
+/// What happens to a connection besides messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Event {
+    Connect,
+    /// A message was dropped because the send buffer is full.
+    BufferOverflow,
+    /// The peer was found gone when something was sent.
+    PeerGone,
+    BufferFull,
+    BufferDrain,
+    Close,
+}
+
+impl Event {
+    /// The inverse of `as u32`.
+    pub(super) fn from_code(code: u32) -> Self {
+        [Self::Connect, Self::BufferOverflow, Self::PeerGone, Self::BufferFull, Self::BufferDrain]
+            .into_iter()
+            .find(|event| *event as u32 == code)
+            .unwrap_or(Self::Close)
+    }
+}
+
+/// What a connection needs of its protocol and of its worker's callbacks, whatever their types.
+pub(crate) trait Driver: fmt::Debug {
+    fn protocol(&self) -> TypeId;
+
+    /// Decodes bytes and delivers the messages in them; answers how many bytes are done with.
+    fn feed(&self, key: Key, bytes: &[u8]) -> usize;
+
+    /// Runs the callback for an event.
+    fn deliver(&self, key: Key, event: Event);
+
+    /// The callback that framed an answer itself has returned.
+    fn settle_raw(&self, key: Key);
+
+    /// Lets the codec end what is open, before the connection closes.
+    fn finish(&self, key: Key);
+
+    /// A callback of this connection has failed: the peer is told if that is still possible, and the connection closes.
+    fn fail(&self, key: Key);
+
+    /// How many connections there are.
+    fn connections(&self) -> &Cell<usize>;
+
+    /// The worker, as a key of the layer above.
+    fn worker(&self) -> Key;
+}
+
+impl dyn Driver {
+    #[inline]
+    pub(super) fn speaks<P: 'static>(&self) -> bool {
+        self.protocol() == TypeId::of::<P>()
+    }
+}
+
+type EventFn<P> = dyn FnMut(TcpConnection<P>) -> Result<(), BoxError>;
+type MessageFn<P> = dyn FnMut(TcpConnection<P>, <P as Codec>::Message) -> Result<(), BoxError>;
+type ErrorFn<P> = dyn FnMut(TcpConnection<P>, u32, &str) -> Result<(), BoxError>;
+
+/// The callbacks of a worker, or a connection's own.
+pub(crate) struct Callbacks<P: Codec> {
+    pub(crate) on_connect: Slot<EventFn<P>>,
+    pub(crate) on_message: Slot<MessageFn<P>>,
+    pub(crate) on_close: Slot<EventFn<P>>,
+    pub(crate) on_error: Slot<ErrorFn<P>>,
+    pub(crate) on_buffer_full: Slot<EventFn<P>>,
+    pub(crate) on_buffer_drain: Slot<EventFn<P>>,
+}
+
+impl<P: Codec> Default for Callbacks<P> {
+    fn default() -> Self {
+        Self {
+            on_connect: Slot::default(),
+            on_message: Slot::default(),
+            on_close: Slot::default(),
+            on_error: Slot::default(),
+            on_buffer_full: Slot::default(),
+            on_buffer_drain: Slot::default(),
+        }
+    }
+}
+
+impl<P: Codec> fmt::Debug for Callbacks<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Callbacks").field("on_message", &self.on_message).finish_non_exhaustive()
+    }
+}
+
+/// The driver of a worker's connections.
+pub(crate) struct Handlers<P: Codec> {
+    pub(crate) callbacks: Callbacks<P>,
+    connections: Cell<usize>,
+    worker: Cell<Key>,
+}
+
+impl<P: Codec> fmt::Debug for Handlers<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handlers").field("scheme", &P::SCHEME).field("connections", &self.connections).finish()
+    }
+}
+
+impl<P: Codec> Handlers<P> {
+    pub(crate) fn new() -> Self {
+        Self {
+            callbacks: Callbacks::default(),
+            connections: Cell::new(0),
+            worker: Cell::new(Key { slot: u32::MAX, generation: 0 }),
+        }
+    }
+
+    pub(crate) fn set_worker(&self, worker: Key) {
+        self.worker.set(worker);
+    }
+
+    /// Runs the connection's own callback, else the worker's, else nothing.
+    #[inline]
+    fn run<F: ?Sized>(
+        &self,
+        key: Key,
+        name: &str,
+        slot: impl Fn(&Callbacks<P>) -> &Slot<F>,
+        call: impl FnOnce(&mut F) -> Result<(), BoxError>,
+    ) -> Result<(), String> {
+        let own = own_callbacks::<P>(key);
+        let own = own.as_deref().and_then(|callbacks| slot(callbacks).take());
+        let Some(mut taken) = own.or_else(|| slot(&self.callbacks).take()) else { return Ok(()) };
+        callback::call(name, || taken.get().map_or(Ok(()), call))
+    }
+
+    /// Delivers one message, then what its callback caused.
+    #[inline]
+    fn deliver_message(&self, key: Key, ticket: u32, message: P::Message) {
+        let connection = TcpConnection::with_ticket(key, ticket);
+        let call = |f: &mut MessageFn<P>| f(connection, message);
+        let result = self.run(key, "on_message", |callbacks| &callbacks.on_message, call);
+        if result.is_err() {
+            self.fail(key);
+        }
+        let raw = state().with(|state| state.get(key).is_some_and(|connection| connection.flags.take(Flags::RAW)));
+        if raw {
+            self.settle_raw(key);
+        }
+        reactor::get().settle();
+    }
+
+    fn with_codec(&self, key: Key, f: impl FnOnce(&mut P, &mut Output<'_>)) {
+        write::transmit(key, 0, write::Limit::Ignore, |codec: &mut P, output| {
+            f(codec, output);
+            Encoded::Done
+        });
+    }
+}
+
+impl<P: Codec> Driver for Handlers<P> {
+    fn protocol(&self) -> TypeId {
+        TypeId::of::<P>()
+    }
+
+    fn feed(&self, key: Key, bytes: &[u8]) -> usize {
+        let mut done = 0;
+        while done < bytes.len() {
+            let (mut codec, limits) = match state().with(|state| state.codec_for_input::<P>(key)) {
+                Input::Codec(codec, limits) => (codec, limits),
+                Input::Later => return done,
+                Input::Never => return bytes.len(),
+            };
+            let mut queue = Outbound::default();
+            let date = reactor::get().clock.date();
+            let mut output = Output::new(&mut queue, &date, 0);
+            let step = codec.receive(bytes.get(done..).unwrap_or_default(), &limits, &mut output);
+            let ticket = codec.ticket();
+            state().with(|state| state.put_codec_back(key, codec, &queue));
+            match step {
+                Step::More { consumed } => return done + consumed,
+                Step::Message { consumed, message } => {
+                    done += consumed;
+                    self.deliver_message(key, ticket, message);
+                }
+                Step::Refused(reason) => {
+                    log::debug!("connection {}: refused, {reason}", key.number());
+                    state().with(|state| state.end(key));
+                    return bytes.len();
+                }
+            }
+        }
+        done
+    }
+
+    fn deliver(&self, key: Key, event: Event) {
+        let connection = TcpConnection::new(key);
+        let error = |message: &'static str| move |f: &mut ErrorFn<P>| f(connection, SEND_FAIL, message);
+        let plain = |f: &mut EventFn<P>| f(connection);
+        let result = match event {
+            Event::Connect => self.run(key, "on_connect", |callbacks| &callbacks.on_connect, plain),
+            Event::BufferOverflow => {
+                let call = error("send buffer full and drop package");
+                self.run(key, "on_error", |callbacks| &callbacks.on_error, call)
+            }
+            Event::PeerGone => self.run(key, "on_error", |callbacks| &callbacks.on_error, error("client closed")),
+            Event::BufferFull => self.run(key, "on_buffer_full", |callbacks| &callbacks.on_buffer_full, plain),
+            Event::BufferDrain => self.run(key, "on_buffer_drain", |callbacks| &callbacks.on_buffer_drain, plain),
+            Event::Close => self.run(key, "on_close", |callbacks| &callbacks.on_close, plain),
+        };
+        if result.is_err() {
+            self.fail(key);
+        }
+    }
+
+    fn settle_raw(&self, key: Key) {
+        self.with_codec(key, |codec, _output| codec.settle());
+    }
+
+    fn finish(&self, key: Key) {
+        self.with_codec(key, Codec::finish);
+    }
+
+    #[cold]
+    fn fail(&self, key: Key) {
+        self.with_codec(key, |codec, output| codec.fail(output));
+        lifecycle::close_unfinished(key);
+    }
+
+    fn connections(&self) -> &Cell<usize> {
+        &self.connections
+    }
+
+    fn worker(&self) -> Key {
+        self.worker.get()
+    }
+}
+
+/// Whether more can be decoded now.
+enum Input<P> {
+    Codec(P, Limits),
+    Later,
+    Never,
+}
+
+impl State {
+    #[inline]
+    fn codec_for_input<P: Codec>(&mut self, key: Key) -> Input<P> {
+        let Some(connection) = self.get(key) else { return Input::Never };
+        if connection.status != Status::Established {
+            return Input::Never;
+        }
+        if !connection.wants_input() {
+            return Input::Later;
+        }
+        let limits = Limits { max_package_size: connection.max_package_size as usize };
+        connection.take_codec().map_or(Input::Never, |codec| Input::Codec(codec, limits))
+    }
+
+    /// Puts the codec back after it has decoded, with what it said to the peer meanwhile.
+    #[inline]
+    fn put_codec_back<P: Codec>(&mut self, key: Key, codec: P, said: &Outbound) {
+        let Some(connection) = self.get(key) else { return };
+        connection.put_codec(codec);
+        if let Some(bytes) = said.as_single().filter(|bytes| !bytes.is_empty()) {
+            let mut outbound = connection.outbound.take();
+            outbound.get_or_insert_with(|| self.spare()).push(bytes);
+            if let Some(connection) = self.get(key) {
+                connection.outbound = outbound;
+            }
+        }
+    }
+}
+
+/// The connection's own callbacks, made at first use.
+pub(super) fn make_own_callbacks<P: Codec>(key: Key) -> Option<Rc<Callbacks<P>>> {
+    if let Some(callbacks) = own_callbacks(key) {
+        return Some(callbacks);
+    }
+    let callbacks = Rc::new(Callbacks::<P>::default());
+    state().with(|state| {
+        let connection = state.get(key)?;
+        connection.flags.set(Flags::OWN_CALLBACKS);
+        connection.extra().callbacks = Some(Rc::clone(&callbacks) as Rc<dyn Any>);
+        Some(callbacks)
+    })
+}
+
+#[inline]
+fn own_callbacks<P: Codec>(key: Key) -> Option<Rc<Callbacks<P>>> {
+    let callbacks = state().with(|state| {
+        let connection = state.get(key)?;
+        if !connection.flags.has(Flags::OWN_CALLBACKS) {
+            return None;
+        }
+        connection.extra.as_ref()?.callbacks.clone()
+    })?;
+    callbacks.downcast().ok()
+}

@@ -1,0 +1,276 @@
+//! Birth and death of a connection.
+//!
+//! ```text
+//!  accept ─▶ Established ──close()──▶ Closing ──all sent──▶ Closed ─▶ on_close ─▶ forgotten
+//!                 │                                           ▲
+//!                 ├── the peer broke the protocol ─▶ Ending ──┤ 1 s, or the peer's FIN
+//!                 └── destroy(), reset, FIN ──────────────────┘
+//! ```
+//!
+//! Invariant: every `on_connect` is followed by exactly one `on_close`, because a connection enters `Closed` once
+//! ([`State::shut`]), which defers the one [`Event::Close`] there is, and leaves the table only when that is delivered.
+
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+use super::driver::{Driver, Event};
+use super::state::{Connection, Flags, State, state};
+use super::status::Status;
+use super::write::{self, Flushed};
+use super::{defaults, read};
+use crate::callback;
+use crate::protocols::pool;
+use crate::reactor::{self, Deferred, Handler, Key, Kind, ONCE};
+use crate::transport::{Readiness, Transport};
+
+/// How long a peer that sends no more may wait for the answer it is owed, in nanoseconds.
+const HALF_CLOSED_LIMIT: u64 = 30_000_000_000;
+/// How long a connection that ends listens for the peer's FIN, in nanoseconds.
+const LINGER: u64 = 1_000_000_000;
+
+/// Tells the loop who handles connections.
+pub(crate) fn install() {
+    reactor::get().set_handler(Kind::Connection, Handler { ready: read::ready, flush: write::flush_touched });
+}
+
+/// Takes a new connection in and runs its `on_connect`.
+pub(crate) fn open(mut transport: Transport, remote: SocketAddr, driver: &Rc<dyn Driver>) -> io::Result<Key> {
+    let connection = Connection::new(Transport::Closed, remote, Rc::clone(driver), defaults::limits());
+    let inserted = state().with(|state| state.table.insert(connection));
+    let key = inserted.map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
+    let reactor = reactor::get();
+    let registered = transport
+        .register(|source| reactor.register(source, Kind::Connection, key), reactor::token(Kind::Connection, key));
+    if let Err(error) = registered {
+        state().with(|state| state.table.remove(key));
+        return Err(error);
+    }
+    state().with(|state| {
+        if let Some(connection) = state.get(key) {
+            connection.transport = transport;
+        }
+    });
+    driver.connections().set(driver.connections().get() + 1);
+    driver.deliver(key, Event::Connect);
+    Ok(key)
+}
+
+/// Has an event delivered once the current callback has returned.
+pub(super) fn defer(key: Key, event: Event) {
+    reactor::get().defer(Deferred { run: deliver, key, code: event as u32 });
+}
+
+/// Closes once everything queued has left: at once, if it can leave at once.
+pub(crate) fn close(key: Key) {
+    let driver = state().with(|state| {
+        let connection = state.get(key)?;
+        match connection.status {
+            Status::Established => Some(Rc::clone(&connection.driver)),
+            Status::Ending => {
+                state.shut(key);
+                None
+            }
+            _ => None,
+        }
+    });
+    let Some(driver) = driver else { return };
+    driver.finish(key);
+    state().with(|state| {
+        if let Some(connection) = state.get(key).filter(|connection| connection.status == Status::Established) {
+            connection.status = Status::Closing;
+            if !connection.flags.has(Flags::BLOCKED) {
+                let flushed = state.flush(key);
+                state.after_flush(key, flushed);
+            }
+        }
+    });
+}
+
+/// Closes at once. What a callback has sent before leaves if it can; what waits for the peer is lost.
+pub(crate) fn destroy(key: Key) {
+    state().with(|state| {
+        let Some(connection) = state.get(key) else { return };
+        if !connection.flags.has(Flags::BLOCKED) {
+            state.flush(key);
+        }
+        state.shut(key);
+    });
+}
+
+/// After a callback has failed: what was queued leaves, nothing is added, not even the end of a stream.
+pub(super) fn close_unfinished(key: Key) {
+    state().with(|state| {
+        let Some(connection) = state.get(key).filter(|connection| connection.status == Status::Established) else {
+            return;
+        };
+        connection.status = Status::Closing;
+        if !connection.flags.has(Flags::BLOCKED | Flags::CORKED) {
+            let flushed = state.flush(key);
+            state.after_flush(key, flushed);
+        }
+    });
+}
+
+/// A connection that had begun an `on_close` is forgotten with all it owned. Destructors of users' values run here.
+fn forget(key: Key) {
+    let connection = state().with(|state| state.table.remove(key));
+    let Some(connection) = connection else { return };
+    let count = connection.driver.connections();
+    count.set(count.get().saturating_sub(1));
+    // Nothing of the user's is in a connection without these.
+    if connection.extra.is_some() {
+        callback::discard(connection);
+    }
+}
+
+/// The connection's timers end before its `on_close`.
+fn end_timers(key: Key) {
+    let timers = state().with(|state| Some(std::mem::take(&mut state.get(key)?.extra.as_mut()?.timers)));
+    for timer in timers.unwrap_or_default() {
+        reactor::get().remove_timer(timer);
+    }
+}
+
+fn deliver(key: Key, code: u32) {
+    let Some(driver) = state().with(|state| Some(Rc::clone(&state.get(key)?.driver))) else { return };
+    let event = Event::from_code(code);
+    if event == Event::Close {
+        end_timers(key);
+        driver.deliver(key, event);
+        forget(key);
+    } else {
+        driver.deliver(key, event);
+    }
+}
+
+impl State {
+    /// The one way into `Closed`: the transport closes, buffers go back, `on_close` is due.
+    pub(super) fn shut(&mut self, key: Key) {
+        let Some(connection) = self.table.get_mut(key) else { return };
+        if connection.status == Status::Closed {
+            return;
+        }
+        connection.status = Status::Closed;
+        connection.transport = Transport::Closed;
+        connection.drop_inbound();
+        if let Some(outbound) = connection.outbound.take() {
+            self.recycle(outbound);
+        }
+        defer(key, Event::Close);
+    }
+
+    /// Everything has left: a connection that waited for this goes on with its end.
+    #[inline]
+    pub(super) fn drained(&mut self, key: Key) {
+        let Some(connection) = self.table.get_mut(key) else { return };
+        match connection.status {
+            // Closing a socket with unread bytes makes a reset of it, which can take our last answer with it.
+            Status::Closing if connection.flags.has(Flags::CLOSE_AFTER) && connection.flags.has(Flags::READABLE) => {
+                self.end(key);
+            }
+            Status::Closing => self.shut(key),
+            Status::Ending => {
+                connection.transport.shutdown_write();
+                expire_after(LINGER, key, |connection| connection.status == Status::Ending);
+            }
+            _ => {}
+        }
+    }
+
+    /// Sends what is queued, then FIN, then reads and throws away until the peer has closed too.
+    pub(super) fn end(&mut self, key: Key) {
+        let Some(connection) = self.table.get_mut(key) else { return };
+        connection.status = Status::Ending;
+        connection.drop_inbound();
+        if connection.flags.has(Flags::BLOCKED) {
+            expire_after(HALF_CLOSED_LIMIT, key, |connection| connection.status == Status::Ending);
+            return;
+        }
+        let flushed = self.flush(key);
+        self.after_flush(key, flushed);
+        if let Some(connection) = self.table.get_mut(key) {
+            connection.list_if_ready(key);
+        }
+    }
+
+    /// The peer sends no more, and everything it sent has been dealt with as far as that is possible now.
+    pub(super) fn peer_finished(&mut self, key: Key) {
+        let Some(connection) = self.table.get_mut(key) else { return };
+        let owed = connection.flags.has(Flags::OWES) || (!connection.is_stream() && connection.queued() > 0);
+        if connection.status == Status::Ending || !owed {
+            self.shut(key);
+        } else if !connection.flags.has(Flags::HALF_CLOSED) {
+            connection.flags.set(Flags::HALF_CLOSED);
+            expire_after(HALF_CLOSED_LIMIT, key, |connection| connection.flags.has(Flags::HALF_CLOSED));
+        }
+        // With nothing owed but bytes, the connection closes when they have left.
+        if let Some(connection) = self.table.get_mut(key)
+            && connection.status == Status::Established
+            && !connection.flags.has(Flags::OWES)
+        {
+            connection.status = Status::Closing;
+            if !connection.flags.has(Flags::BLOCKED) && self.flush(key) != Flushed::Blocked {
+                self.shut(key);
+            }
+        }
+    }
+
+    /// Remembers events that nobody can act on now, and ends what cannot go on.
+    pub(super) fn note(&mut self, key: Key, readiness: Readiness) {
+        let Some(connection) = self.table.get_mut(key) else { return };
+        connection.note(readiness);
+        let reads = connection.wants_input();
+        if readiness.error && !reads {
+            self.shut(key);
+        } else if readiness.read_closed && !reads && connection.status == Status::Established {
+            if connection.is_stream() {
+                self.shut(key);
+            } else if connection.flags.has(Flags::OWES) {
+                self.peer_finished(key);
+            }
+        }
+    }
+}
+
+/// Destroys the connection after so many nanoseconds, if it is still as described. Rare, so a timer is cheap enough.
+fn expire_after(nanoseconds: u64, key: Key, still: fn(&Connection) -> bool) {
+    let expire = move |_| {
+        state().with(|state| {
+            if state.table.get(key).is_some_and(still) {
+                state.shut(key);
+            }
+        });
+    };
+    // Without a slot for the timer the connection waits for its peer as long as that likes.
+    let _ = reactor::get().add_timer(nanoseconds, ONCE, Box::new(expire));
+}
+
+/// How many connections there are, those in their `on_close` included.
+pub(crate) fn count() -> usize {
+    state().with(|state| state.table.len())
+}
+
+/// The loop ends: every connection sends what it has queued and closes.
+pub(crate) fn close_all() {
+    for_all(close);
+}
+
+/// The time for that is over.
+pub(crate) fn destroy_all() {
+    for_all(destroy);
+}
+
+fn for_all(f: fn(Key)) {
+    let mut slot = 0;
+    while let Some(key) = state().with(|state| state.table.next_from(slot).map(|(key, _)| key)) {
+        f(key);
+        slot = key.slot + 1;
+    }
+}
+
+/// At the end of a loop: nothing of this thread's connections stays. Destructors of users' values run here.
+pub(crate) fn clear() {
+    callback::discard(state().with(State::clear));
+    pool::clear();
+}

@@ -1,0 +1,291 @@
+//! What the framework keeps of a connection, inline in one table: everything small and usual here, the rest boxed.
+//!
+//! Invariants: an idle connection owns no buffer and no box; nothing in here runs user code; a connection stays in the
+//! table, `Closed`, until its `on_close` has returned, so that its id, addresses and user data can be read there.
+
+use std::any::Any;
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+use super::driver::Driver;
+use super::status::Status;
+use crate::data::{Bag, Holder};
+use crate::protocols::output::Outbound;
+use crate::protocols::{Codec, pool};
+use crate::reactor::{self, Key, Kind, Table};
+use crate::shared::{Leaked, Shared};
+use crate::transport::{Readiness, Transport};
+
+thread_local! {
+    static STATE: Leaked<Shared<State>> = const { Leaked::new() };
+}
+
+/// The connections of this thread.
+#[inline]
+pub(crate) fn state() -> &'static Shared<State> {
+    STATE.with(Leaked::get)
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    pub(super) table: Table<Connection>,
+    /// Queues that are empty and will be used again: the usual answer needs no allocation.
+    #[allow(clippy::vec_box)] // the box moves between here and a connection, its content stays
+    spare: Vec<Box<Outbound>>,
+}
+
+/// Spare queues beyond these are freed.
+const SPARE_LIMIT: usize = 64;
+/// A spare queue keeps at most this much room.
+const SPARE_ROOM: usize = 16 * 1024;
+
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(super) transport: Transport,
+    pub(super) driver: Rc<dyn Driver>,
+    pub(super) codec: CodecSlot,
+    /// Bytes that were read and are not decoded yet.
+    pub(super) inbound: Option<Box<Inbound>>,
+    /// Bytes that have not left yet; `None` for none.
+    pub(super) outbound: Option<Box<Outbound>>,
+    pub(super) extra: Option<Box<Extra>>,
+    /// Kept because a reset socket no longer knows it.
+    pub(super) remote: SocketAddr,
+    pub(super) bytes_read: u64,
+    pub(super) bytes_written: u64,
+    pub(super) max_send_buffer_size: u32,
+    pub(super) max_package_size: u32,
+    pub(super) status: Status,
+    pub(super) flags: Flags,
+}
+
+/// The size that decides what an idle connection costs.
+const _: () = assert!(size_of::<Connection>() <= 176);
+
+/// The codec of a connection, packed while it is at rest.
+#[derive(Debug)]
+pub(super) enum CodecSlot {
+    Parked(u64),
+    Boxed(Box<dyn Any>),
+    /// In use further up the stack.
+    Out,
+}
+
+/// Bytes that were read and not consumed: the first `start` of them are done with.
+#[derive(Debug, Default)]
+pub(super) struct Inbound {
+    pub(super) bytes: Vec<u8>,
+    pub(super) start: usize,
+}
+
+/// What few connections have.
+#[derive(Debug, Default)]
+pub(super) struct Extra {
+    pub(super) data: Bag,
+    /// Timers that end with the connection.
+    pub(super) timers: Vec<Key>,
+    /// The connection's own callbacks, of its protocol's type.
+    pub(super) callbacks: Option<Rc<dyn Any>>,
+}
+
+/// One bit for each thing to remember.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Flags(u16);
+
+impl Flags {
+    /// Bytes may wait in the transport.
+    pub(super) const READABLE: u16 = 1;
+    /// The transport has said that the peer sends no more.
+    pub(super) const READ_CLOSED: u16 = 1 << 1;
+    /// The app wants no messages now.
+    pub(super) const PAUSED: u16 = 1 << 2;
+    /// On the reactor's ready list.
+    pub(super) const LISTED: u16 = 1 << 3;
+    /// Flushed when the current callback returns.
+    pub(super) const TOUCHED: u16 = 1 << 4;
+    /// Its messages are being handled: flushed after all of them.
+    pub(super) const CORKED: u16 = 1 << 5;
+    /// The last write found no room; an event will tell when there is.
+    pub(super) const BLOCKED: u16 = 1 << 6;
+    /// The codec takes no further message before an answer is complete.
+    pub(super) const WAITING: u16 = 1 << 7;
+    /// The codec owes the peer an answer.
+    pub(super) const OWES: u16 = 1 << 8;
+    /// The current callback has sent raw bytes as its answer.
+    pub(super) const RAW: u16 = 1 << 9;
+    /// The peer sends no more and is owed an answer; a timer limits that.
+    pub(super) const HALF_CLOSED: u16 = 1 << 10;
+    /// The codec closes the connection, not the app: gently.
+    pub(super) const CLOSE_AFTER: u16 = 1 << 11;
+    /// A message without a place was logged.
+    pub(super) const STRAY_LOGGED: u16 = 1 << 12;
+    /// The connection has callbacks of its own.
+    pub(super) const OWN_CALLBACKS: u16 = 1 << 13;
+
+    #[inline]
+    pub(super) fn has(self, bits: u16) -> bool {
+        self.0 & bits != 0
+    }
+
+    #[inline]
+    pub(super) fn set(&mut self, bits: u16) {
+        self.0 |= bits;
+    }
+
+    #[inline]
+    pub(super) fn clear(&mut self, bits: u16) {
+        self.0 &= !bits;
+    }
+
+    #[inline]
+    pub(super) fn assign(&mut self, bits: u16, on: bool) {
+        if on { self.set(bits) } else { self.clear(bits) }
+    }
+
+    /// Clears the bits and answers whether one was set.
+    #[inline]
+    pub(super) fn take(&mut self, bits: u16) -> bool {
+        let had = self.has(bits);
+        self.clear(bits);
+        had
+    }
+}
+
+impl State {
+    #[inline]
+    pub(super) fn get(&mut self, key: Key) -> Option<&mut Connection> {
+        self.table.get_mut(key)
+    }
+
+    /// An empty queue.
+    #[inline]
+    pub(super) fn spare(&mut self) -> Box<Outbound> {
+        self.spare.pop().unwrap_or_default()
+    }
+
+    /// Takes a queue back.
+    #[inline]
+    pub(super) fn recycle(&mut self, mut outbound: Box<Outbound>) {
+        outbound.reset();
+        if self.spare.len() < SPARE_LIMIT && outbound.capacity() <= SPARE_ROOM {
+            self.spare.push(outbound);
+        }
+    }
+
+    /// Frees what is kept for later use, and hands out what connections there still are.
+    pub(crate) fn clear(&mut self) -> Vec<Connection> {
+        self.spare = Vec::new();
+        self.table.clear()
+    }
+}
+
+impl Connection {
+    pub(super) fn new(transport: Transport, remote: SocketAddr, driver: Rc<dyn Driver>, limits: (u32, u32)) -> Self {
+        Self {
+            transport,
+            driver,
+            codec: CodecSlot::Parked(0),
+            inbound: None,
+            outbound: None,
+            extra: None,
+            remote,
+            bytes_read: 0,
+            bytes_written: 0,
+            max_send_buffer_size: limits.0,
+            max_package_size: limits.1,
+            status: Status::Established,
+            flags: Flags::default(),
+        }
+    }
+
+    /// Takes the codec out; `None` while it is in use, or when it is another protocol's.
+    #[inline]
+    pub(super) fn take_codec<P: Codec>(&mut self) -> Option<P> {
+        match std::mem::replace(&mut self.codec, CodecSlot::Out) {
+            CodecSlot::Parked(bits) => Some(P::unpark(bits)),
+            CodecSlot::Boxed(boxed) => match boxed.downcast::<P>() {
+                Ok(codec) => Some(*codec),
+                Err(boxed) => {
+                    self.codec = CodecSlot::Boxed(boxed);
+                    None
+                }
+            },
+            CodecSlot::Out => None,
+        }
+    }
+
+    #[inline]
+    pub(super) fn put_codec<P: Codec>(&mut self, codec: P) {
+        self.flags.assign(Flags::WAITING, !codec.is_ready());
+        self.flags.assign(Flags::OWES, codec.owes_answer());
+        self.codec = match codec.park() {
+            Ok(bits) => CodecSlot::Parked(bits),
+            Err(codec) => CodecSlot::Boxed(Box::new(codec)),
+        };
+    }
+
+    /// Bytes that have not left yet.
+    #[inline]
+    pub(super) fn queued(&self) -> usize {
+        self.outbound.as_ref().map_or(0, |outbound| outbound.len())
+    }
+
+    #[inline]
+    pub(super) fn is_full(&self) -> bool {
+        self.queued() >= self.max_send_buffer_size as usize
+    }
+
+    /// Whether this is an open stream: it takes no more messages and owes no answer.
+    pub(super) fn is_stream(&self) -> bool {
+        self.flags.has(Flags::WAITING) && !self.flags.has(Flags::OWES)
+    }
+
+    /// Whether bytes of the peer are wanted now.
+    #[inline]
+    pub(super) fn wants_input(&self) -> bool {
+        match self.status {
+            Status::Established => {
+                let stuck = self.flags.has(Flags::BLOCKED) && self.is_full();
+                !stuck && !self.flags.has(Flags::PAUSED | Flags::WAITING)
+            }
+            Status::Ending => true,
+            _ => false,
+        }
+    }
+
+    /// Remembers what an event said until it has been dealt with.
+    #[inline]
+    pub(super) fn note(&mut self, readiness: Readiness) {
+        if readiness.readable {
+            self.flags.set(Flags::READABLE);
+        }
+        if readiness.read_closed {
+            self.flags.set(Flags::READ_CLOSED | Flags::READABLE);
+        }
+    }
+
+    /// Has the connection visited in the next turn if there is something it could go on with.
+    pub(super) fn list_if_ready(&mut self, key: Key) {
+        let has_input = self.inbound.is_some() || self.flags.has(Flags::READABLE | Flags::READ_CLOSED);
+        if has_input && !self.flags.has(Flags::LISTED | Flags::CORKED) && self.wants_input() {
+            self.flags.set(Flags::LISTED);
+            reactor::get().list(Kind::Connection, key);
+        }
+    }
+
+    pub(super) fn drop_inbound(&mut self) {
+        if let Some(inbound) = self.inbound.take() {
+            pool::give(inbound.bytes);
+        }
+    }
+
+    pub(super) fn extra(&mut self) -> &mut Extra {
+        self.extra.get_or_insert_default()
+    }
+}
+
+impl Holder for Key {
+    fn bag<R>(self, f: impl FnOnce(&mut Bag) -> R) -> Option<R> {
+        state().with(|state| Some(f(&mut state.get(self)?.extra().data)))
+    }
+}

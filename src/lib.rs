@@ -1,0 +1,67 @@
+//! Workerman for Rust: a callback-style event-loop framework, on one thread, with Server-Sent Events first.
+//!
+//! ```no_run
+//! use workerman::{Http, Response, ServerSentEvents, Status, Timer, Worker};
+//!
+//! fn main() -> workerman::Result<()> {
+//!     let worker = Worker::<Http>::new("http://0.0.0.0:8080");
+//!
+//!     worker.on_message(|connection, request| {
+//!         if request.header("accept") == Some("text/event-stream") {
+//!             connection.send(Response::new(200, &[("Content-Type", "text/event-stream")], "\r\n"));
+//!             Timer::add(2, move |timer_id| {
+//!                 if connection.status() != Status::Established {
+//!                     Timer::del(timer_id);
+//!                     return;
+//!                 }
+//!                 connection.send(ServerSentEvents::new().event("message").data("hello").id(1));
+//!             });
+//!             return;
+//!         }
+//!         connection.send("ok");
+//!     });
+//!
+//!     Worker::run_all()
+//! }
+//! ```
+//!
+//! * A [`Worker`] listens; its callbacks are plain closures that need not be `Send`.
+//! * A [`TcpConnection`] is a small number that is copied into closures, timers and maps. It keeps nothing alive, and
+//!   once its connection is gone, sending answers [`SendStatus::Closed`].
+//! * A [`Timer`] runs on the loop; [`TcpConnection::add_timer`] ends with its connection.
+//! * Other threads reach the loop through a [`LoopHandle`].
+//!
+//! Callbacks never nest: what one causes (another connection closing, a full buffer) is delivered right after it
+//! returns. A panic in a callback costs that connection only ([`PanicPolicy`]).
+//!
+//! Names are PHP Workerman's in `snake_case`; searching these pages for the PHP name (`onMessage`, `getRemoteIp`) finds
+//! them.
+
+#![forbid(unsafe_code)]
+#![doc(test(attr(deny(warnings))))]
+
+mod address;
+mod callback;
+mod connection;
+mod data;
+mod error;
+mod protocols;
+mod reactor;
+mod shared;
+mod task;
+#[doc(hidden)]
+pub mod testing;
+mod timer;
+mod transport;
+mod worker;
+
+pub use callback::{CallbackResult, PanicPolicy};
+pub use connection::{CONNECT_FAIL, SEND_FAIL, SendStatus, Status, TcpConnection};
+pub use error::{BoxError, Error, Result};
+pub use protocols::http::{Body, Http, Request, Response, ServerSentEvents};
+pub use protocols::tcp::Tcp;
+pub use protocols::{Codec, Encode};
+pub use reactor::LoopError;
+pub use task::LoopHandle;
+pub use timer::{Interval, Timer, TimerCallback, TimerId};
+pub use worker::{Connections, Worker};

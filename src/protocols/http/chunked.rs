@@ -1,0 +1,502 @@
+//! `Transfer-Encoding: chunked` (RFC 9112 §7.1): a resumable decoder of bodies, and the frame around a chunk to send.
+//!
+//! ```text
+//!       hex                SP HTAB            text
+//!      ┌───┐                ┌───┐            ┌───┐
+//!      │   ▼   SP HTAB      │   ▼     ";"    │   ▼
+//!   ──▶ Size ───────────▶ Blank ─────▶ Extension
+//!    ▲    ├──────── ";" ──────────────────▶  │
+//!    │    └─ CR ─▶ SizeLf ◀──────── CR ──────┘
+//!    │               ├─ LF, size > 0 ─▶ Data ─ all of it ─▶ DataCr ─ CR ─▶ DataLf ─┐
+//!    └───────────────┼────────────────────────────── LF ───────────────────────────┘
+//!                    └─ LF, size = 0 ─▶ Trailer ─ token ─▶ Name ─ ":" ─▶ Value ─ CR ─▶ ValueLf ─┐
+//!                                        ▲  └─ CR ─▶ LastLf ─ LF ─▶ done                        │
+//!                                        └──────────────────────────── LF ──────────────────────┘
+//! ```
+//!
+//! `Name` takes any more token bytes and `Value` any text (all but control bytes, HTAB allowed). Every edge that is not
+//! drawn is [`Error::Malformed`]. Invariants:
+//! * the result does not depend on how the input was cut, and each byte is looked at once;
+//! * nothing behind the body is consumed;
+//! * memory follows what has arrived, never what a chunk declares; a declared size over the limit is refused before
+//!   its data arrive, and so is everything that is not data beyond its bound.
+//!
+//! Trailer fields are validated and dropped.
+
+use std::io::Write as _;
+
+/// Bytes between one chunk's size and its CRLF.
+const MAX_EXTENSION: u16 = 256;
+/// Such bytes in a whole body.
+const MAX_EXTENSIONS: u16 = 16 * 1024;
+/// Bytes of all trailer fields, each with its CRLF.
+const MAX_TRAILERS: u16 = 8 * 1024;
+const MAX_SIZE_DIGITS: u16 = 16;
+
+pub(crate) const CRLF: &[u8] = b"\r\n";
+/// The most bytes that framing adds to a chunk: 16 digits and two CRLF.
+pub(crate) const OVERHEAD: usize = 20;
+
+/// Appends the head of a chunk: the size of its data and CRLF. The data and [`CRLF`] are to follow; a chunk without
+/// data ends the body.
+pub(crate) fn encode_head(length: usize, out: &mut Vec<u8>) {
+    let _ = write!(out, "{length:x}\r\n"); // a `Vec` takes every write
+}
+
+/// Whether there is more of the body to come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Progress {
+    More,
+    Done,
+}
+
+/// Why a body is refused. The connection cannot be used any further: where the body ends is not known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Error {
+    Malformed,
+    TooLarge,
+}
+
+/// What the next byte is.
+#[derive(Clone, Copy, Debug, Default)]
+enum State {
+    #[default]
+    Size,
+    Blank,
+    Extension,
+    SizeLf,
+    Data,
+    DataCr,
+    DataLf,
+    Trailer,
+    Name,
+    Value,
+    ValueLf,
+    LastLf,
+}
+
+/// Takes a chunked body apart.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Decoder {
+    /// The declared size of the chunk, then how much of it is still to come.
+    size: usize,
+    /// The declared sizes of all chunks so far.
+    total: usize,
+    /// How long the present digits, extension or trailers are.
+    length: u16,
+    /// How long the extensions of all chunks are.
+    extensions: u16,
+    state: State,
+}
+
+const _: () = assert!(size_of::<Decoder>() <= 32);
+
+impl Decoder {
+    /// Appends the data in `input` to `body` and tells how many bytes of `input` were consumed: all of them, unless
+    /// the body is done. The decoder is then ready for the next body. `limit` bounds the data of a whole body, also
+    /// when `body` is emptied between calls. After an error the decoder must not be used again.
+    pub(crate) fn decode(
+        &mut self,
+        input: &[u8],
+        body: &mut Vec<u8>,
+        limit: usize,
+    ) -> Result<(usize, Progress), Error> {
+        let mut rest = input;
+        while let Some((&byte, mut behind)) = rest.split_first() {
+            self.state = match (self.state, byte) {
+                (State::Size, b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F') => self.digit(byte)?,
+                (State::Size, b'\r' | b';' | b' ' | b'\t') => {
+                    self.declare(limit)?;
+                    match byte {
+                        b'\r' => State::SizeLf,
+                        b';' => self.extension(State::Extension)?,
+                        _ => self.extension(State::Blank)?,
+                    }
+                }
+                (State::Blank, b' ' | b'\t') => self.extension(State::Blank)?,
+                (State::Blank, b';') => self.extension(State::Extension)?,
+                (State::Extension, b'\r') => State::SizeLf,
+                (State::Extension, _) if is_text(byte) => self.extension(State::Extension)?,
+                (State::SizeLf, b'\n') if self.size > 0 => State::Data,
+                (State::SizeLf, b'\n') => self.start(State::Trailer),
+                (State::Data, _) => {
+                    let (data, after) = rest.split_at(self.size.min(rest.len()));
+                    // No `reserve`: the vector doubles by what has come, whatever was declared.
+                    body.extend_from_slice(data);
+                    self.size -= data.len();
+                    behind = after;
+                    if self.size == 0 { State::DataCr } else { State::Data }
+                }
+                (State::DataCr, b'\r') => State::DataLf,
+                (State::DataLf, b'\n') => self.start(State::Size),
+                (State::Trailer, b'\r') => State::LastLf,
+                (State::Trailer | State::Name, _) if is_token(byte) => self.trailer(State::Name)?,
+                (State::Name, b':') => self.trailer(State::Value)?,
+                (State::Value, b'\r') => self.trailer(State::ValueLf)?,
+                (State::Value, _) if is_text(byte) => self.trailer(State::Value)?,
+                (State::ValueLf, b'\n') => self.trailer(State::Trailer)?,
+                (State::LastLf, b'\n') => {
+                    *self = Self::default();
+                    return Ok((input.len() - behind.len(), Progress::Done));
+                }
+                _ => return Err(Error::Malformed),
+            };
+            rest = behind;
+        }
+        Ok((input.len(), Progress::More))
+    }
+
+    /// Begins a new count of bytes.
+    fn start(&mut self, state: State) -> State {
+        self.length = 0;
+        state
+    }
+
+    fn digit(&mut self, byte: u8) -> Result<State, Error> {
+        count(&mut self.length, MAX_SIZE_DIGITS)?;
+        let digit = char::from(byte).to_digit(16).ok_or(Error::Malformed)?;
+        self.size = self.size.checked_mul(16).ok_or(Error::Malformed)? | digit as usize;
+        Ok(State::Size)
+    }
+
+    /// The digits are complete: judges the size they declare.
+    fn declare(&mut self, limit: usize) -> Result<(), Error> {
+        if self.length == 0 || isize::try_from(self.size).is_err() {
+            return Err(Error::Malformed);
+        }
+        if self.size > limit.saturating_sub(self.total) {
+            return Err(Error::TooLarge);
+        }
+        self.total += self.size;
+        self.length = 0;
+        Ok(())
+    }
+
+    fn extension(&mut self, state: State) -> Result<State, Error> {
+        count(&mut self.length, MAX_EXTENSION)?;
+        count(&mut self.extensions, MAX_EXTENSIONS)?;
+        Ok(state)
+    }
+
+    fn trailer(&mut self, state: State) -> Result<State, Error> {
+        count(&mut self.length, MAX_TRAILERS)?;
+        Ok(state)
+    }
+}
+
+fn count(bytes: &mut u16, max: u16) -> Result<(), Error> {
+    if *bytes == max {
+        return Err(Error::Malformed);
+    }
+    *bytes += 1;
+    Ok(())
+}
+
+/// A byte of a field value or an extension: no control character except HTAB.
+fn is_text(byte: u8) -> bool {
+    byte == b'\t' || !byte.is_ascii_control()
+}
+
+/// A byte of a field name.
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const LIMIT: usize = 1 << 20;
+
+    /// What becomes of a body: its bytes, how many bytes of input it took, and whether it is done.
+    type Outcome = Result<(Vec<u8>, usize, Progress), Error>;
+
+    /// Decodes pieces one after the other until the body is done.
+    fn decode<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, limit: usize) -> Outcome {
+        let (mut decoder, mut body, mut total) = (Decoder::default(), Vec::new(), 0);
+        for piece in pieces {
+            let (consumed, progress) = decoder.decode(piece, &mut body, limit)?;
+            total += consumed;
+            if progress == Progress::Done {
+                return Ok((body, total, progress));
+            }
+            assert_eq!(consumed, piece.len(), "all is consumed until the body is done");
+        }
+        Ok((body, total, Progress::More))
+    }
+
+    /// Decodes whole, byte by byte and cut in two at every point, and insists on one outcome.
+    fn decode_every_way(input: &[u8], limit: usize) -> Outcome {
+        let whole = decode([input], limit);
+        assert_eq!(decode(input.chunks(1), limit), whole, "byte by byte: {}", input.escape_ascii());
+        for cut in 0..=input.len() {
+            let (head, tail) = input.split_at(cut);
+            assert_eq!(decode([head, tail], limit), whole, "cut at {cut}: {}", input.escape_ascii());
+        }
+        whole
+    }
+
+    #[test]
+    fn a_body_is_its_chunks_joined() {
+        let table: &[(&str, &str)] = &[
+            ("0\r\n\r\n", ""),
+            ("5\r\nhello\r\n0\r\n\r\n", "hello"),
+            ("5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n", "hello world"),
+            ("05\r\nhello\r\n00\r\n\r\n", "hello"),
+            ("0000000000000005\r\nhello\r\n0000000000000000\r\n\r\n", "hello"),
+            ("A\r\n0123456789\r\n0\r\n\r\n", "0123456789"),
+            ("a\r\n\r\n0\r\n\r\n\r\n\n\r\n0\r\n\r\n", "\r\n0\r\n\r\n\r\n\n"),
+            ("5;ext=val\r\nhello\r\n0;last\r\n\r\n", "hello"),
+            ("4;a=1;b=\"\u{e9}, \t2\"\r\nfour\r\n0\r\n\r\n", "four"),
+            ("4 \t ; a\r\nfour\r\n0\t;b\r\n\r\n", "four"),
+            ("4;\r\nfour\r\n0\r\n\r\n", "four"),
+            ("5\r\nhello\r\n0\r\nChecksum: abc\r\n\r\n", "hello"),
+            ("5\r\nhello\r\n0\r\nsig:  a \t\u{e9} \r\n!#$%&'*+-.^_`|~09azAZ:\r\n\r\n", "hello"),
+        ];
+        for (input, body) in table {
+            let expected = Ok((body.as_bytes().to_vec(), input.len(), Progress::Done));
+            assert_eq!(decode_every_way(input.as_bytes(), LIMIT), expected, "{input:?}");
+        }
+    }
+
+    #[test]
+    fn hostile_framing_is_malformed() {
+        let table: &[&[u8]] = &[
+            // sizes
+            b"\r\n",
+            b";a\r\n",
+            b"zz\r\n",
+            b"-1\r\n",
+            b"+5\r\n",
+            b"0x5\r\n",
+            b" 5\r\n",
+            b"\t5\r\n",
+            b"5_0\r\n",
+            b"5,5\r\n",
+            b"5.\r\n",
+            b"5\0\r\n",
+            b"\xef\xbc\x95\r\n",
+            b"8000000000000000\r\n",
+            b"ffffffffffffffff\r\n",
+            b"00000000000000005\r\n",
+            b"10000000000000000\r\n",
+            // what stands between a size and its line end
+            b"5 \r\nhello",
+            b"5\t\r\nhello",
+            b"5 5\r\nhello",
+            b"5 \nhello",
+            b"5\nhello",
+            b"5\rhello",
+            b"5\r\rhello",
+            b"5\r;a\nhello",
+            b"5;a\nhello",
+            b"5;a\rb\r\nhello",
+            b"5;a\r\r\nhello",
+            b"5;a\0\r\nhello",
+            b"5;a\x0b\r\nhello",
+            b"5;a\x1b\r\nhello",
+            b"5;a\x7f\r\nhello",
+            // what follows the data
+            b"5\r\nhelloXX",
+            b"5\r\nhello\n0\r\n\r\n",
+            b"5\r\nhello\r0\r\n\r\n",
+            b"5\r\nhello0\r\n\r\n",
+            b"5\r\nhelloX\n0\r\n\r\n",
+            b"5\r\nhello\rX0\r\n\r\n",
+            b"5\r\nhello\r\n\r\n",
+            b"5\r\nhello!\r\n0\r\n\r\n",
+            // the end
+            b"0\n\r\n",
+            b"0\r\n\n",
+            b"0\r\n\r\r\n",
+            b"0\r\nGET / HTTP/1.1\r\n",
+            b"0\r\n: a\r\n\r\n",
+            b"0\r\nname\r\n\r\n",
+            b"0\r\nname : a\r\n\r\n",
+            b"0\r\na b: c\r\n\r\n",
+            b"0\r\n\xc3\xa9: c\r\n\r\n",
+            b"0\r\n folded: a\r\n\r\n",
+            b"0\r\na: b\r\n folded\r\n\r\n",
+            b"0\r\na: b\n\r\n",
+            b"0\r\na: b\rc\r\n\r\n",
+            b"0\r\na: b\0\r\n\r\n",
+            b"0\r\na: b\x7f\r\n\r\n",
+        ];
+        for input in table {
+            assert_eq!(decode_every_way(input, usize::MAX), Err(Error::Malformed), "{}", input.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn a_body_that_is_not_done_asks_for_more() {
+        let input = b"5;a=b\r\nhello\r\n0 ;c\r\nName: value\r\n\r\n";
+        for cut in 0..input.len() {
+            let (_, consumed, progress) = decode([&input[..cut]], LIMIT).unwrap();
+            assert_eq!((consumed, progress), (cut, Progress::More));
+        }
+    }
+
+    #[test]
+    fn a_body_over_the_limit_is_refused_at_the_declared_size() {
+        let body = "5\r\nhello\r\n3\r\nyou\r\n0\r\n\r\n";
+        assert_eq!(decode_every_way(body.as_bytes(), 8).unwrap().0, b"helloyou");
+        assert_eq!(decode_every_way(body.as_bytes(), 7), Err(Error::TooLarge));
+        assert_eq!(decode_every_way(b"5\r\nhello\r\n3\r", 7), Err(Error::TooLarge));
+        assert_eq!(decode_every_way(b"40000000;", LIMIT), Err(Error::TooLarge));
+        assert_eq!(decode_every_way(b"7fffffffffffffff\r", LIMIT), Err(Error::TooLarge));
+        assert_eq!(decode_every_way(b"1\r", 0), Err(Error::TooLarge));
+        assert!(decode_every_way(b"0\r\n\r\n", 0).is_ok());
+        // Sizes that only together leave the range of a number.
+        let both = [b"1\r\nx\r\n".repeat(2), b"7fffffffffffffff\r\n".to_vec()].concat();
+        assert_eq!(decode_every_way(&both, isize::MAX as usize), Err(Error::TooLarge));
+        assert_eq!(decode_every_way(&both, usize::MAX).unwrap().2, Progress::More);
+    }
+
+    #[test]
+    fn the_limit_also_bounds_a_body_that_is_drained_between_calls() {
+        let (mut decoder, mut body) = (Decoder::default(), Vec::new());
+        for _ in 0..2 {
+            decoder.decode(b"5\r\nhello\r\n", &mut body, 12).unwrap();
+            body.clear();
+        }
+        assert_eq!(decoder.decode(b"5\r\n", &mut body, 12), Err(Error::TooLarge));
+    }
+
+    #[test]
+    fn memory_follows_what_arrived_and_not_what_was_declared() {
+        let (mut decoder, mut body) = (Decoder::default(), Vec::new());
+        decoder.decode(b"7fffffffffffffff\r\n", &mut body, usize::MAX).unwrap();
+        assert_eq!(body.capacity(), 0);
+        for arrived in 1..=5000 {
+            decoder.decode(b"x", &mut body, usize::MAX).unwrap();
+            assert!(body.capacity() <= 2 * arrived + 8);
+        }
+    }
+
+    #[test]
+    fn extensions_are_bounded_for_a_chunk_and_for_the_body() {
+        let chunk = |length: usize| format!("1;{}\r\nx\r\n", "e".repeat(length - 1));
+        assert_eq!(decode_every_way(chunk(256).as_bytes(), LIMIT).unwrap().0, b"x");
+        assert_eq!(decode_every_way(chunk(257).as_bytes(), LIMIT), Err(Error::Malformed));
+        assert_eq!(decode_every_way(format!("1{};", " ".repeat(256)).as_bytes(), LIMIT), Err(Error::Malformed));
+
+        let full = chunk(256).repeat(64);
+        assert_eq!(decode([format!("{full}0\r\n\r\n").as_bytes()], LIMIT).unwrap().2, Progress::Done);
+        assert_eq!(decode([format!("{full}0;").as_bytes()], LIMIT), Err(Error::Malformed));
+        assert_eq!(decode([chunk(2).repeat(8193).as_bytes()], LIMIT), Err(Error::Malformed));
+    }
+
+    #[test]
+    fn trailers_are_bounded() {
+        let body = |length: usize| format!("0\r\n{}n:{}\r\n\r\n", "a: b\r\n".repeat(4), "v".repeat(length - 4 * 6 - 4));
+        assert_eq!(decode([body(8192).as_bytes()], LIMIT).unwrap().2, Progress::Done);
+        assert_eq!(
+            decode([format!("0;extension\r\n{}", &body(8192)[3..]).as_bytes()], LIMIT).unwrap().2,
+            Progress::Done
+        );
+        assert_eq!(decode([body(8193).as_bytes()], LIMIT), Err(Error::Malformed));
+        assert_eq!(decode([format!("0\r\n{}", "n".repeat(8193)).as_bytes()], LIMIT), Err(Error::Malformed));
+        assert_eq!(decode([format!("0\r\n{}", "a:\r\n".repeat(2049)).as_bytes()], LIMIT), Err(Error::Malformed));
+    }
+
+    #[test]
+    fn a_decoder_is_ready_for_the_next_body_when_one_is_done() {
+        let input = [b"3;e\r\none\r\n0\r\na: b\r\n\r\n".repeat(5000), b"GET".to_vec()].concat();
+        let (mut decoder, mut rest) = (Decoder::default(), &input[..]);
+        for _ in 0..5000 {
+            let mut body = Vec::new();
+            let (consumed, progress) = decoder.decode(rest, &mut body, 3).unwrap();
+            assert_eq!((body.as_slice(), progress), (&b"one"[..], Progress::Done));
+            rest = &rest[consumed..];
+        }
+        assert_eq!(rest, b"GET");
+    }
+
+    #[test]
+    fn an_encoded_head_is_the_size_in_hex() {
+        for (length, head) in
+            [(0, "0\r\n"), (1, "1\r\n"), (15, "f\r\n"), (16, "10\r\n"), (usize::MAX, "ffffffffffffffff\r\n")]
+        {
+            let mut out = Vec::new();
+            encode_head(length, &mut out);
+            assert_eq!(out, head.as_bytes());
+            assert!(out.len() + CRLF.len() <= OVERHEAD);
+        }
+    }
+
+    /// One of some bytes, among them all that a rule could confuse.
+    fn text() -> impl Strategy<Value = Vec<u8>> {
+        vec(prop_oneof![b'!'..=b'~', Just(b' '), Just(b'\t'), Just(b';'), 0x80..=0xff_u8], 0..20)
+    }
+
+    /// The size line of a chunk.
+    fn size_line() -> impl Strategy<Value = (bool, usize, Option<(usize, Vec<u8>)>)> {
+        (any::<bool>(), 0..=14_usize, proptest::option::of((0..3_usize, text())))
+    }
+
+    fn push_size(out: &mut Vec<u8>, size: usize, (upper, zeros, extension): (bool, usize, Option<(usize, Vec<u8>)>)) {
+        let digits = if upper { format!("{size:X}") } else { format!("{size:x}") };
+        out.extend(std::iter::repeat_n(b'0', zeros.min(16 - digits.len())));
+        out.extend_from_slice(digits.as_bytes());
+        if let Some((blanks, extension)) = extension {
+            out.extend(std::iter::repeat_n(b' ', blanks));
+            out.push(b';');
+            out.extend(extension);
+        }
+        out.extend_from_slice(CRLF);
+    }
+
+    proptest! {
+        #[test]
+        fn any_body_in_any_chunks_comes_out_the_same_and_the_next_request_stays(
+            chunks in vec((vec(any::<u8>(), 1..300), size_line()), 0..8),
+            last in size_line(),
+            trailers in vec((text(), text()), 0..4),
+            next in vec(any::<u8>(), 0..50),
+            cuts in vec(any::<prop::sample::Index>(), 0..6),
+        ) {
+            let (mut body, mut input) = (Vec::new(), Vec::new());
+            for (data, line) in chunks {
+                push_size(&mut input, data.len(), line);
+                input.extend_from_slice(&data);
+                input.extend_from_slice(CRLF);
+                body.extend(data);
+            }
+            push_size(&mut input, 0, last);
+            for (name, value) in trailers {
+                input.push(b'x');
+                input.extend(name.into_iter().filter(|byte| is_token(*byte)));
+                input.push(b':');
+                input.extend(value);
+                input.extend_from_slice(CRLF);
+            }
+            input.extend_from_slice(CRLF);
+
+            let length = input.len();
+            input.extend(next);
+            let expected = Ok((body.clone(), length, Progress::Done));
+            prop_assert_eq!(&decode([&input[..]], body.len()), &expected);
+            prop_assert_eq!(&decode(input.chunks(1), body.len()), &expected);
+
+            let mut cuts: Vec<_> = cuts.iter().map(|cut| cut.index(input.len())).collect();
+            cuts.extend([0, input.len()]);
+            cuts.sort_unstable();
+            let pieces = cuts.windows(2).map(|ends| &input[ends[0]..ends[1]]);
+            prop_assert_eq!(&decode(pieces, body.len()), &expected);
+        }
+
+        #[test]
+        fn any_bytes_have_one_outcome_however_they_are_cut(
+            input in vec(prop_oneof![
+                4 => prop::sample::select(b"\r\n;: \t015aF".to_vec()),
+                1 => any::<u8>(),
+            ], 0..60),
+            limit in prop_oneof![0..10_usize, Just(usize::MAX)],
+        ) {
+            let _ = decode_every_way(&input, limit);
+        }
+    }
+}

@@ -1,0 +1,311 @@
+//! Answers onto the wire: which headers, which framing, and whether the connection closes after it.
+
+use super::exchange::Phase;
+use super::head::Refusal;
+use super::headers::Known;
+use super::response::Response;
+use super::sse::ServerSentEvents;
+use super::{Http, chunked, status};
+use crate::protocols::output::Output;
+use crate::protocols::{Encode, Encoded};
+
+const NO_REQUEST: Encoded = Encoded::Stray("no request is waiting for an answer here");
+const NO_STREAM: Encoded =
+    Encoded::Stray("no event stream is open here: send a Response with Content-Type: text/event-stream first");
+
+/// Text and bytes are the body of a 200 answer, `text/html` unless a `Response` says otherwise.
+macro_rules! encode_bodies {
+    ($($body:ty),*) => {$(
+        impl Encode<$body> for Http {
+            #[inline]
+            fn encode(&mut self, body: $body, output: &mut Output<'_>) -> Encoded {
+                let bytes: &[u8] = body.as_ref();
+                self.encode_body(bytes, output)
+            }
+        }
+    )*};
+}
+
+encode_bodies!(&str, String, &String, &[u8], Vec<u8>, &Vec<u8>);
+
+impl<const N: usize> Encode<&[u8; N]> for Http {
+    fn encode(&mut self, body: &[u8; N], output: &mut Output<'_>) -> Encoded {
+        self.encode_body(body, output)
+    }
+}
+
+impl Encode<Response> for Http {
+    fn encode(&mut self, mut response: Response, output: &mut Output<'_>) -> Encoded {
+        if self.exchange.phase != Phase::Open || !self.exchange.admits(output.ticket) {
+            return NO_REQUEST;
+        }
+        let body = std::mem::take(&mut response.body);
+        if response.is_event_stream() && !self.exchange.head_only {
+            self.open_stream(&response, &body, output);
+        } else {
+            self.encode_whole(&response, body, output);
+        }
+        Encoded::Done
+    }
+}
+
+impl Encode<&Response> for Http {
+    fn encode(&mut self, response: &Response, output: &mut Output<'_>) -> Encoded {
+        self.encode(response.clone(), output)
+    }
+}
+
+impl Encode<ServerSentEvents> for Http {
+    /// An event that is sent once is formatted where it will be sent from.
+    fn encode(&mut self, event: ServerSentEvents, output: &mut Output<'_>) -> Encoded {
+        match self.stream(output.ticket) {
+            Some(Phase::Chunked) => event.encode_chunk_into(&mut output.tail()),
+            Some(_) => event.encode_into(&mut output.tail()),
+            None => return NO_STREAM,
+        }
+        Encoded::Done
+    }
+}
+
+impl Encode<&ServerSentEvents> for Http {
+    /// An event that is sent to many is formatted once.
+    fn encode(&mut self, event: &ServerSentEvents, output: &mut Output<'_>) -> Encoded {
+        let prepared = match self.stream(output.ticket) {
+            Some(Phase::Chunked) => event.prepared().chunk(),
+            Some(_) => event.prepared().event(),
+            None => return NO_STREAM,
+        };
+        output.shared(prepared.0, prepared.1);
+        Encoded::Done
+    }
+}
+
+impl Http {
+    /// The framing of the event stream that a handle with this ticket may speak to.
+    #[inline]
+    fn stream(&self, ticket: u32) -> Option<Phase> {
+        let open = matches!(self.exchange.phase, Phase::Chunked | Phase::Plain) && self.exchange.admits(ticket);
+        open.then_some(self.exchange.phase)
+    }
+
+    fn encode_body(&mut self, body: &[u8], output: &mut Output<'_>) -> Encoded {
+        if self.exchange.phase != Phase::Open || !self.exchange.admits(output.ticket) {
+            return NO_REQUEST;
+        }
+        let date = *output.date;
+        let close = self.complete(output, false);
+        let mut tail = output.tail();
+        tail.extend_from_slice(if self.exchange.http10 { b"HTTP/1.0 200 OK\r\n" } else { b"HTTP/1.1 200 OK\r\n" });
+        tail.extend_from_slice(connection_line(close));
+        tail.extend_from_slice(b"Content-Type: text/html;charset=utf-8\r\n");
+        content_length(&mut tail, body.len());
+        date_line(&mut tail, &date);
+        tail.extend_from_slice(b"\r\n");
+        drop(tail);
+        if !self.exchange.head_only {
+            output.bytes(body);
+        }
+        Encoded::Done
+    }
+
+    fn encode_whole(&mut self, response: &Response, body: Vec<u8>, output: &mut Output<'_>) {
+        let date = *output.date;
+        let close = self.complete(output, response.wants_close());
+        let mut tail = output.tail();
+        status_line(&mut tail, response, self.exchange.http10);
+        let has_body = !matches!(response.status, 100..=199 | 204 | 304);
+        // PHP's order without headers: type, length, connection; with headers: those, connection, type, length.
+        let bare = response.headers.is_empty();
+        if !bare {
+            own_lines(&mut tail, response, close, self.exchange.head_only);
+            if !response.headers.has(Known::Connection) {
+                tail.extend_from_slice(connection_line(close));
+            }
+        }
+        if has_body {
+            if !response.headers.has(Known::ContentType) {
+                tail.extend_from_slice(b"Content-Type: text/html;charset=utf-8\r\n");
+            }
+            // The answer to HEAD may name the length of a body that was not made.
+            if !(self.exchange.head_only && response.headers.has(Known::ContentLength)) {
+                content_length(&mut tail, body.len());
+            }
+        }
+        if bare {
+            tail.extend_from_slice(connection_line(close));
+        }
+        if !response.headers.has(Known::Date) {
+            date_line(&mut tail, &date);
+        }
+        tail.extend_from_slice(b"\r\n");
+        drop(tail);
+        if has_body && !self.exchange.head_only {
+            output.owned(body);
+        }
+    }
+
+    fn open_stream(&mut self, response: &Response, body: &[u8], output: &mut Output<'_>) {
+        let http10 = self.exchange.http10 || response.http10;
+        let close = http10 || !self.exchange.keep_alive || response.wants_close();
+        let date = *output.date;
+        let mut tail = output.tail();
+        status_line(&mut tail, response, http10);
+        own_lines(&mut tail, response, close, false);
+        if !response.headers.has(Known::Connection) {
+            tail.extend_from_slice(connection_line(close));
+        }
+        if !response.headers.has(Known::CacheControl) {
+            tail.extend_from_slice(b"Cache-Control: no-cache\r\n");
+        }
+        if !response.headers.has(Known::XAccelBuffering) {
+            tail.extend_from_slice(b"X-Accel-Buffering: no\r\n");
+        }
+        if !http10 {
+            tail.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
+        }
+        if !response.headers.has(Known::Date) {
+            date_line(&mut tail, &date);
+        }
+        tail.extend_from_slice(b"\r\n");
+        drop(tail);
+        self.exchange.phase = if http10 { Phase::Plain } else { Phase::Chunked };
+        // The "\r\n" that PHP programs give is not worth a chunk; anything more is the beginning of the stream.
+        if !body.trim_ascii().is_empty() {
+            self.encode_stream(body, output);
+        }
+    }
+
+    fn encode_stream(&self, bytes: &[u8], output: &mut Output<'_>) {
+        if self.exchange.phase == Phase::Chunked {
+            chunk(bytes, output);
+        } else {
+            output.bytes(bytes);
+        }
+    }
+
+    /// Takes note that the answer is complete; answers whether the connection closes after it.
+    #[inline]
+    fn complete(&mut self, output: &mut Output<'_>, wants_close: bool) -> bool {
+        self.exchange.phase = Phase::Idle;
+        let close = wants_close || !self.exchange.keep_alive;
+        output.close_after |= close;
+        close
+    }
+}
+
+impl Response {
+    fn is_event_stream(&self) -> bool {
+        const STREAM: &str = "text/event-stream";
+        let is_stream = |kind: &str| kind.get(..STREAM.len()).is_some_and(|start| start.eq_ignore_ascii_case(STREAM));
+        self.headers.has(Known::ContentType)
+            && !matches!(self.status, 100..=199 | 204 | 304)
+            && self.headers.get("content-type").is_some_and(is_stream)
+    }
+
+    #[inline]
+    fn wants_close(&self) -> bool {
+        self.headers.has(Known::Connection)
+            && self
+                .headers
+                .get("connection")
+                .is_some_and(|value| value.split(',').any(|token| token.trim().eq_ignore_ascii_case("close")))
+    }
+}
+
+/// A complete answer that refuses the request and closes the connection.
+pub(super) fn refuse(refusal: Refusal, output: &mut Output<'_>) {
+    let date = *output.date;
+    output.close_after = true;
+    let mut tail = output.tail();
+    tail.extend_from_slice(b"HTTP/1.1 ");
+    decimal(&mut tail, refusal.status.into());
+    tail.push(b' ');
+    tail.extend_from_slice(status::phrase(refusal.status).as_bytes());
+    tail.extend_from_slice(b"\r\nConnection: close\r\nContent-Length: 0\r\n");
+    date_line(&mut tail, &date);
+    tail.extend_from_slice(b"\r\n");
+}
+
+/// One chunk; an empty one would end the stream, so it is left out.
+pub(super) fn chunk(bytes: &[u8], output: &mut Output<'_>) {
+    if bytes.is_empty() {
+        return;
+    }
+    chunked::encode_head(bytes.len(), &mut output.tail());
+    output.bytes(bytes);
+    output.bytes(b"\r\n");
+}
+
+fn status_line(tail: &mut Vec<u8>, response: &Response, http10: bool) {
+    tail.extend_from_slice(if http10 || response.http10 { b"HTTP/1.0 " } else { b"HTTP/1.1 " });
+    decimal(tail, response.status.into());
+    tail.push(b' ');
+    tail.extend_from_slice(response.reason_phrase().as_bytes());
+    tail.extend_from_slice(b"\r\n");
+}
+
+/// The app's own lines, but for those that would contradict the framing.
+fn own_lines(tail: &mut Vec<u8>, response: &Response, close: bool, head_only: bool) {
+    let headers = &response.headers;
+    let lies = close && headers.has(Known::Connection) && !response.wants_close();
+    if !lies && !headers.has(Known::TransferEncoding) && (head_only || !headers.has(Known::ContentLength)) {
+        tail.extend_from_slice(headers.as_bytes());
+        return;
+    }
+    for (name, value) in headers.lines() {
+        let kept = match name.len() {
+            10 if name.eq_ignore_ascii_case("connection") => {
+                if lies {
+                    tail.extend_from_slice(connection_line(true));
+                }
+                !lies
+            }
+            14 if name.eq_ignore_ascii_case("content-length") => head_only,
+            17 => !name.eq_ignore_ascii_case("transfer-encoding"),
+            _ => true,
+        };
+        if kept {
+            tail.extend_from_slice(name.as_bytes());
+            tail.extend_from_slice(b": ");
+            tail.extend_from_slice(value.as_bytes());
+            tail.extend_from_slice(b"\r\n");
+        }
+    }
+}
+
+#[inline]
+fn connection_line(close: bool) -> &'static [u8] {
+    if close { b"Connection: close\r\n" } else { b"Connection: keep-alive\r\n" }
+}
+
+#[inline]
+fn content_length(tail: &mut Vec<u8>, length: usize) {
+    tail.extend_from_slice(b"Content-Length: ");
+    decimal(tail, length);
+    tail.extend_from_slice(b"\r\n");
+}
+
+#[inline]
+fn date_line(tail: &mut Vec<u8>, date: &[u8; 29]) {
+    tail.extend_from_slice(b"Date: ");
+    tail.extend_from_slice(date);
+    tail.extend_from_slice(b"\r\n");
+}
+
+/// Appends a number without the machinery of `format!`, which costs more than all the rest of a short answer.
+#[inline]
+#[allow(clippy::cast_possible_truncation)] // `rest % 10` is one digit
+fn decimal(tail: &mut Vec<u8>, number: usize) {
+    let mut digits = [0; 20];
+    let mut start = digits.len();
+    let mut rest = number;
+    for (at, digit) in digits.iter_mut().enumerate().rev() {
+        *digit = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        start = at;
+        if rest == 0 {
+            break;
+        }
+    }
+    tail.extend_from_slice(digits.get(start..).unwrap_or_default());
+}

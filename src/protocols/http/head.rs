@@ -1,0 +1,231 @@
+//! Request heads: finding the end, parsing once, refusing what is ambiguous.
+//!
+//! httparse does the parsing and is lenient by design; the strict pass over its spans rejects what RFC 9112 calls
+//! malformed and smugglers live on: bare LF, a second `Host` or length, a length beside a transfer coding.
+
+use std::mem::MaybeUninit;
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
+
+use super::request::{Field, Request};
+
+/// The blank line that ends a head must begin before this offset.
+pub(super) const HEAD_LIMIT: usize = 16 * 1024;
+/// The most header lines a head may have.
+const HEADERS_LIMIT: usize = 100;
+
+static BLANK_LINE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\r\n\r\n"));
+
+/// A request's head, and what it says about the rest of the message and of the connection.
+#[derive(Debug)]
+pub(super) struct Head {
+    pub(super) request: Request,
+    pub(super) framing: Framing,
+    pub(super) head_only: bool,
+    pub(super) http10: bool,
+    pub(super) keep_alive: bool,
+    pub(super) expects_continue: bool,
+}
+
+/// How the end of the body is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Framing {
+    None,
+    Length(usize),
+    Chunked,
+}
+
+/// A request that gets an error instead of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Refusal {
+    pub(super) status: u16,
+    pub(super) reason: &'static str,
+}
+
+impl Refusal {
+    pub(super) const TOO_LARGE: Self = Self { status: 413, reason: "the request is larger than max_package_size" };
+    const HEAD_TOO_LARGE: Self = Self { status: 431, reason: "the request head is larger than 16 KiB" };
+    const TOO_MANY_HEADERS: Self = Self { status: 431, reason: "the request has more than 100 header lines" };
+
+    pub(super) const fn malformed(reason: &'static str) -> Self {
+        Self { status: 400, reason }
+    }
+}
+
+/// The length of an empty line in front of a request line, which a server should ignore (RFC 9112 §2.2).
+#[inline]
+pub(super) fn leading_line(input: &[u8]) -> usize {
+    if input.starts_with(b"\r\n") { 2 } else { 0 }
+}
+
+/// The length of the head at the start of `input`, its blank line included. The first `scanned` bytes were looked at
+/// before.
+#[inline]
+pub(super) fn find_end(input: &[u8], scanned: u16) -> Result<Option<usize>, Refusal> {
+    // The blank line may have begun in the last three bytes of the last look.
+    let from = usize::from(scanned).saturating_sub(3);
+    match BLANK_LINE.find(input.get(from..).unwrap_or_default()) {
+        Some(at) if from + at < HEAD_LIMIT => Ok(Some(from + at + 4)),
+        None if input.len() < HEAD_LIMIT => Ok(None),
+        _ => Err(Refusal::HEAD_TOO_LARGE),
+    }
+}
+
+/// Parses a whole head, its blank line included.
+pub(super) fn parse(bytes: &[u8]) -> Result<Head, Refusal> {
+    let mut lines = [const { MaybeUninit::uninit() }; HEADERS_LIMIT];
+    let mut parsed = httparse::Request::new(&mut []);
+    match parsed.parse_with_uninit_headers(bytes, &mut lines) {
+        // A shorter head than the search found has bare line feeds in it.
+        Ok(httparse::Status::Complete(length)) if length == bytes.len() => {}
+        Err(httparse::Error::TooManyHeaders) => return Err(Refusal::TOO_MANY_HEADERS),
+        Err(httparse::Error::Version) => return Err(Refusal { status: 505, reason: "not HTTP/1.0 or HTTP/1.1" }),
+        _ => return Err(Refusal::malformed("malformed request head")),
+    }
+    let (Some(method), Some(target), Some(minor)) = (parsed.method, parsed.path, parsed.version) else {
+        return Err(Refusal::malformed("malformed request line"));
+    };
+    if !target.is_ascii() {
+        return Err(Refusal::malformed("a byte above 127 in the request target"));
+    }
+    if method == "CONNECT" {
+        return Err(Refusal { status: 501, reason: "CONNECT is for proxies" });
+    }
+    let mut request = Request::new(bytes, method, target, minor);
+    let mut rules = Rules::default();
+    for line in &*parsed.headers {
+        let field = Field::new(bytes, line.name, line.value);
+        // httparse takes a bare LF for a line end; between two lines of ours stands CRLF.
+        if !field.follows_line_end(bytes) {
+            return Err(Refusal::malformed("a line of the head does not end in CRLF"));
+        }
+        rules.look_at(line.name, line.value)?;
+        request.push(field);
+    }
+    rules.finish(request, method, minor)
+}
+
+/// What the header lines say about framing and the connection, gathered line by line.
+#[derive(Default)]
+struct Rules {
+    hosts: usize,
+    length: Option<usize>,
+    chunked: bool,
+    close: bool,
+    keep_alive: bool,
+    expects_continue: bool,
+}
+
+impl Rules {
+    #[inline]
+    fn look_at(&mut self, name: &str, value: &[u8]) -> Result<(), Refusal> {
+        // By length first: most lines are none of these.
+        match name.len() {
+            4 if name.eq_ignore_ascii_case("host") => {
+                self.hosts += 1;
+                check_host(value)?;
+            }
+            6 if name.eq_ignore_ascii_case("expect") => {
+                self.expects_continue = value.eq_ignore_ascii_case(b"100-continue");
+            }
+            10 if name.eq_ignore_ascii_case("connection") => {
+                for token in tokens(value) {
+                    self.close |= token.eq_ignore_ascii_case(b"close");
+                    self.keep_alive |= token.eq_ignore_ascii_case(b"keep-alive");
+                }
+            }
+            14 if name.eq_ignore_ascii_case("content-length") => {
+                if self.length.is_some() {
+                    return Err(Refusal::malformed("more than one Content-Length"));
+                }
+                self.length = Some(parse_length(value)?);
+            }
+            17 if name.eq_ignore_ascii_case("transfer-encoding") => self.look_at_coding(value)?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn look_at_coding(&mut self, value: &[u8]) -> Result<(), Refusal> {
+        if self.chunked {
+            return Err(Refusal::malformed("more than one Transfer-Encoding"));
+        }
+        if value.eq_ignore_ascii_case(b"chunked") {
+            self.chunked = true;
+            return Ok(());
+        }
+        match tokens(value).next_back() {
+            Some(last) if last.eq_ignore_ascii_case(b"chunked") => {
+                Err(Refusal { status: 501, reason: "an unknown transfer coding" })
+            }
+            _ => Err(Refusal::malformed("a Transfer-Encoding that does not end in chunked")),
+        }
+    }
+
+    #[inline]
+    fn finish(self, request: Request, method: &str, minor: u8) -> Result<Head, Refusal> {
+        let http10 = minor == 0;
+        if self.hosts > 1 || (self.hosts == 0 && !http10) {
+            return Err(Refusal::malformed("not exactly one Host"));
+        }
+        let framing = match (self.length, self.chunked) {
+            (Some(_), true) => return Err(Refusal::malformed("both Content-Length and Transfer-Encoding")),
+            (None, true) if http10 => return Err(Refusal::malformed("Transfer-Encoding in HTTP/1.0")),
+            (None, true) => Framing::Chunked,
+            (None | Some(0), false) => Framing::None,
+            (Some(length), false) => Framing::Length(length),
+        };
+        Ok(Head {
+            request,
+            framing,
+            head_only: method == "HEAD",
+            http10,
+            keep_alive: !self.close && (!http10 || self.keep_alive),
+            expects_continue: self.expects_continue && !http10,
+        })
+    }
+}
+
+/// The elements of a comma-separated list, without the white space around them.
+fn tokens(value: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
+    value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).filter(|token| !token.is_empty())
+}
+
+/// Digits only. What does not fit is the largest number there is, which every limit refuses.
+fn parse_length(value: &[u8]) -> Result<usize, Refusal> {
+    if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
+        return Err(Refusal::malformed("a Content-Length that is not a number"));
+    }
+    Ok(value.iter().fold(0_usize, |sum, digit| sum.saturating_mul(10).saturating_add(usize::from(digit - b'0'))))
+}
+
+/// `uri-host [ ":" port ]` of RFC 9110 §7.2, without user info.
+#[inline]
+fn check_host(value: &[u8]) -> Result<(), Refusal> {
+    let (name_ok, port) = match value.strip_prefix(b"[") {
+        Some(rest) => {
+            let end = memchr::memchr(b']', rest).unwrap_or(rest.len());
+            let (literal, port) = rest.split_at(end);
+            let is_literal = |byte: &u8| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.');
+            (!literal.is_empty() && literal.iter().all(is_literal), port.strip_prefix(b"]"))
+        }
+        None => {
+            let end = memchr::memchr(b':', value).unwrap_or(value.len());
+            let (name, port) = value.split_at(end);
+            (!name.is_empty() && name.iter().all(|byte| is_reg_name(*byte)), Some(port))
+        }
+    };
+    let port_ok = match port {
+        None => false,
+        Some([]) => true,
+        Some([b':', digits @ ..]) => matches!(parse_length(digits), Ok(..=65535)),
+        Some(_) => false,
+    };
+    if name_ok && port_ok { Ok(()) } else { Err(Refusal::malformed("a malformed Host")) }
+}
+
+/// `unreserved`, `sub-delims` and `%` of RFC 3986.
+fn is_reg_name(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=".contains(&byte)
+}

@@ -1,0 +1,191 @@
+//! The header lines of an answer, kept as they will stand on the wire.
+//!
+//! Invariants: names are found without regard to case; a line can never be split, because a name that is not a token
+//! and a value with CR, LF or NUL are left out, with a warning.
+
+use super::super::pool;
+
+/// Header lines, each `Name: value CRLF`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Headers {
+    lines: Vec<u8>,
+    known: u16,
+}
+
+/// Headers that change how an answer is framed or which defaults it gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u16)]
+pub(super) enum Known {
+    CacheControl = 1,
+    Connection = 2,
+    ContentLength = 4,
+    ContentType = 8,
+    Date = 16,
+    TransferEncoding = 32,
+    XAccelBuffering = 64,
+}
+
+impl Known {
+    #[inline]
+    fn of(name: &str) -> Option<Self> {
+        let (known, text) = match name.len() {
+            4 => (Self::Date, "date"),
+            10 => (Self::Connection, "connection"),
+            12 => (Self::ContentType, "content-type"),
+            13 => (Self::CacheControl, "cache-control"),
+            14 => (Self::ContentLength, "content-length"),
+            17 if name.starts_with(['X', 'x']) => (Self::XAccelBuffering, "x-accel-buffering"),
+            17 => (Self::TransferEncoding, "transfer-encoding"),
+            _ => return None,
+        };
+        name.eq_ignore_ascii_case(text).then_some(known)
+    }
+}
+
+impl Headers {
+    /// Sets a header: what stood under this name before is gone.
+    pub(super) fn set(&mut self, name: &str, value: &str) {
+        if is_valid(name, value) {
+            self.remove(name);
+            self.push(name, value);
+        }
+    }
+
+    /// Adds a line beside those of the same name; a header that may stand only once is replaced.
+    #[inline]
+    pub(super) fn add(&mut self, name: &str, value: &str) {
+        if is_valid(name, value) {
+            if Known::of(name).is_some_and(|known| self.has(known)) {
+                self.remove(name);
+            }
+            self.push(name, value);
+        }
+    }
+
+    pub(super) fn remove(&mut self, name: &str) {
+        if self.get(name).is_none() {
+            return;
+        }
+        let mut kept = pool::take();
+        for line in self.lines().filter(|line| !line.0.eq_ignore_ascii_case(name)) {
+            append(&mut kept, line.0, line.1);
+        }
+        pool::give(std::mem::replace(&mut self.lines, kept));
+        if let Some(known) = Known::of(name) {
+            self.known &= !(known as u16);
+        }
+    }
+
+    /// The first value under this name.
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        self.lines().find(|line| line.0.eq_ignore_ascii_case(name)).map(|line| line.1)
+    }
+
+    pub(super) fn has(&self, known: Known) -> bool {
+        self.known & known as u16 != 0
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.lines.is_empty()
+    }
+
+    /// Names and values in the order they were set.
+    pub(super) fn lines(&self) -> impl Iterator<Item = (&str, &str)> {
+        let text = std::str::from_utf8(&self.lines).unwrap_or_default(); // made of `&str`s only
+        text.split_terminator("\r\n").filter_map(|line| line.split_once(": "))
+    }
+
+    /// The lines as they go onto the wire.
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        &self.lines
+    }
+
+    pub(super) fn recycle(&mut self) {
+        pool::give(std::mem::take(&mut self.lines));
+    }
+
+    #[inline]
+    fn push(&mut self, name: &str, value: &str) {
+        if self.lines.capacity() == 0 {
+            self.lines = pool::take();
+        }
+        append(&mut self.lines, name, value);
+        if let Some(known) = Known::of(name) {
+            self.known |= known as u16;
+        }
+    }
+}
+
+#[inline]
+fn append(lines: &mut Vec<u8>, name: &str, value: &str) {
+    lines.reserve(name.len() + value.len() + 4);
+    lines.extend_from_slice(name.as_bytes());
+    lines.extend_from_slice(b": ");
+    lines.extend_from_slice(value.as_bytes());
+    lines.extend_from_slice(b"\r\n");
+}
+
+#[inline]
+fn is_valid(name: &str, value: &str) -> bool {
+    let valid =
+        !name.is_empty() && name.bytes().all(is_token) && memchr::memchr3(b'\r', b'\n', 0, value.as_bytes()).is_none();
+    if !valid {
+        log::warn!("response header left out: {name:?} is not a name, or {value:?} has a line break or NUL in it");
+    }
+    valid
+}
+
+/// `tchar` of RFC 9110 §5.6.2.
+#[inline]
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'-' || b"!#$%&'*+.^_`|~".contains(&byte)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_is_found_and_replaced_in_any_case() {
+        let mut headers = Headers::default();
+        headers.set("X-Foo", "1");
+        headers.set("Y", "2");
+        headers.set("x-foo", "3");
+        assert_eq!(headers.get("X-FOO"), Some("3"));
+        assert_eq!(headers.as_bytes(), b"Y: 2\r\nx-foo: 3\r\n");
+        headers.remove("y");
+        assert_eq!(headers.as_bytes(), b"x-foo: 3\r\n");
+    }
+
+    #[test]
+    fn a_line_can_never_be_split() {
+        let mut headers = Headers::default();
+        for (name, value) in [("A", "1\r\nB: 2"), ("A", "1\rB"), ("A", "\n"), ("A", "\0"), ("A:", "1"), ("", "1")] {
+            headers.set(name, value);
+            headers.add(name, value);
+        }
+        headers.set("A\r\nB", "1");
+        headers.set("A B", "1");
+        assert!(headers.is_empty());
+    }
+
+    #[test]
+    fn lines_may_be_added_but_not_of_what_stands_once() {
+        let mut headers = Headers::default();
+        headers.add("Set-Cookie", "a=1");
+        headers.add("Set-Cookie", "b=2");
+        headers.add("content-type", "text/plain");
+        headers.add("Content-Type", "text/html");
+        assert_eq!(headers.as_bytes(), b"Set-Cookie: a=1\r\nSet-Cookie: b=2\r\nContent-Type: text/html\r\n");
+        assert!(headers.has(Known::ContentType) && !headers.has(Known::Date));
+        headers.remove("CONTENT-TYPE");
+        assert!(!headers.has(Known::ContentType));
+    }
+
+    #[test]
+    fn an_empty_value_stays_a_line() {
+        let mut headers = Headers::default();
+        headers.set("X-Foo", "");
+        assert_eq!(headers.get("x-foo"), Some(""));
+    }
+}

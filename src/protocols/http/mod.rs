@@ -1,0 +1,244 @@
+//! HTTP/1.1 on the server's side.
+//!
+//! In scope: request heads and bodies (`Content-Length` and chunked), keep-alive, pipelining, whole answers, event
+//! streams. Out of scope: sockets, deadlines, which answer belongs to whom beyond the ticket a handle carries.
+//!
+//! ```text
+//!            head               body               message          answer complete
+//!  Head ───────────────▶ Body ─────────▶ (delivered, exchange Open) ───────────────▶ Head, exchange Idle
+//!   │ no body: straight to delivered           │ event stream: Chunked or Plain until the connection closes
+//!   ▼                                          │ send_raw: Raw until the callback returns
+//! Refused: 400, 413, 431, … and close          ▼
+//! ```
+//!
+//! Invariants: a request takes exactly one answer; the next one is decoded when that is complete; an answer's bytes are
+//! framed by us, so what the app sends can never be read as a second answer.
+
+mod chunked;
+mod encode;
+mod exchange;
+mod head;
+mod headers;
+mod request;
+mod response;
+mod sse;
+mod status;
+
+pub use request::Request;
+pub use response::{Body, Response};
+pub use sse::ServerSentEvents;
+
+use super::output::Output;
+use super::{Codec, Limits, Step, sealed};
+use exchange::{Exchange, Phase};
+use head::{Framing, Head, Refusal};
+
+/// The HTTP/1.1 protocol: `on_message` receives a [`Request`], `send` accepts a [`Response`], a [`ServerSentEvents`],
+/// text or bytes.
+///
+/// ```
+/// use workerman::{Http, Response, Worker};
+///
+/// let worker = Worker::<Http>::new("http://127.0.0.1:0");
+/// worker.on_message(|connection, request| match request.path() {
+///     "/" => connection.send("hello"),
+///     _ => connection.send(Response::new(404, &[], "not found")),
+/// });
+/// ```
+#[derive(Debug, Default)]
+pub struct Http {
+    reading: Reading,
+    exchange: Exchange,
+}
+
+#[derive(Debug)]
+enum Reading {
+    /// Waiting for the end of a head; so many bytes have been searched for it.
+    Head {
+        scanned: u16,
+    },
+    Body(Box<Incoming>),
+}
+
+/// A request whose body is still arriving.
+#[derive(Debug)]
+struct Incoming {
+    head: Head,
+    rest: Rest,
+}
+
+#[derive(Debug)]
+enum Rest {
+    /// Bytes of the body that are still to come.
+    Length(usize),
+    Chunked(chunked::Decoder),
+}
+
+impl Default for Reading {
+    fn default() -> Self {
+        Self::Head { scanned: 0 }
+    }
+}
+
+impl sealed::Sealed for Http {}
+
+impl Codec for Http {
+    type Message = Request;
+
+    const SCHEME: &'static str = "http";
+
+    fn receive(&mut self, input: &[u8], limits: &Limits, output: &mut Output<'_>) -> Step<Request> {
+        let result = match &mut self.reading {
+            Reading::Head { scanned } => {
+                let scanned = *scanned;
+                self.receive_head(input, scanned, limits, output)
+            }
+            Reading::Body(_) => self.receive_body(input, 0, limits),
+        };
+        result.unwrap_or_else(|refusal| {
+            encode::refuse(refusal, output);
+            Step::Refused(refusal.reason)
+        })
+    }
+
+    #[inline]
+    fn is_ready(&self) -> bool {
+        self.exchange.phase == Phase::Idle
+    }
+
+    #[inline]
+    fn ticket(&self) -> u32 {
+        self.exchange.ticket
+    }
+
+    fn encode_raw(&mut self, bytes: &[u8], output: &mut Output<'_>) {
+        match self.exchange.phase {
+            // Inside the framing we chose, so that raw bytes cannot break it.
+            Phase::Chunked => encode::chunk(bytes, output),
+            Phase::Open => {
+                self.exchange.phase = Phase::Raw;
+                output.bytes(bytes);
+            }
+            Phase::Idle | Phase::Raw | Phase::Plain => output.bytes(bytes),
+        }
+    }
+
+    fn settle(&mut self) {
+        if self.exchange.phase == Phase::Raw {
+            self.exchange.phase = Phase::Idle;
+        }
+    }
+
+    fn fail(&mut self, output: &mut Output<'_>) {
+        if self.exchange.phase == Phase::Open {
+            self.exchange.phase = Phase::Idle;
+            encode::refuse(Refusal { status: 500, reason: "a callback failed" }, output);
+        }
+    }
+
+    fn finish(&mut self, output: &mut Output<'_>) {
+        if self.exchange.phase == Phase::Chunked {
+            output.bytes(b"0\r\n\r\n");
+        }
+        self.exchange.phase = Phase::Idle;
+    }
+
+    fn owes_answer(&self) -> bool {
+        matches!(self.exchange.phase, Phase::Open | Phase::Raw)
+    }
+
+    #[inline]
+    fn park(self) -> Result<u64, Self> {
+        match self.reading {
+            Reading::Head { scanned } => Ok(self.exchange.pack() | u64::from(scanned) << Exchange::BITS),
+            Reading::Body(_) => Err(self),
+        }
+    }
+
+    #[inline]
+    #[allow(clippy::cast_possible_truncation)] // the 16 bits above the exchange's 48
+    fn unpark(parked: u64) -> Self {
+        let scanned = (parked >> Exchange::BITS) as u16;
+        Self { reading: Reading::Head { scanned }, exchange: Exchange::unpack(parked) }
+    }
+}
+
+impl Http {
+    fn receive_head(
+        &mut self,
+        input: &[u8],
+        scanned: u16,
+        limits: &Limits,
+        output: &mut Output<'_>,
+    ) -> Result<Step<Request>, Refusal> {
+        let skipped = if scanned == 0 { head::leading_line(input) } else { 0 };
+        let rest = input.get(skipped..).unwrap_or_default();
+        let Some(length) = head::find_end(rest, scanned)? else {
+            // At most the head's limit, or `find_end` had refused it.
+            self.reading = Reading::Head { scanned: u16::try_from(rest.len()).unwrap_or(u16::MAX) };
+            return Ok(Step::More { consumed: skipped });
+        };
+        self.reading = Reading::Head { scanned: 0 };
+        let head = head::parse(rest.get(..length).unwrap_or_default())?;
+        let too_large = |body: usize| length.saturating_add(body) > limits.max_package_size;
+        let done = skipped + length;
+        match head.framing {
+            Framing::None if too_large(0) => Err(Refusal::TOO_LARGE),
+            Framing::None => Ok(self.deliver(head, done)),
+            Framing::Length(body) if too_large(body) => Err(Refusal::TOO_LARGE),
+            Framing::Length(body) => self.begin_body(head, Rest::Length(body), input, done, limits, output),
+            Framing::Chunked if too_large(0) => Err(Refusal::TOO_LARGE),
+            Framing::Chunked => {
+                self.begin_body(head, Rest::Chunked(chunked::Decoder::default()), input, done, limits, output)
+            }
+        }
+    }
+
+    fn begin_body(
+        &mut self,
+        head: Head,
+        rest: Rest,
+        input: &[u8],
+        done: usize,
+        limits: &Limits,
+        output: &mut Output<'_>,
+    ) -> Result<Step<Request>, Refusal> {
+        if head.expects_continue && input.len() == done {
+            output.bytes(b"HTTP/1.1 100 Continue\r\n\r\n");
+        }
+        self.reading = Reading::Body(Box::new(Incoming { head, rest }));
+        self.receive_body(input, done, limits)
+    }
+
+    /// Takes what there is of a body from `input`, after the `done` bytes before it.
+    fn receive_body(&mut self, input: &[u8], done: usize, limits: &Limits) -> Result<Step<Request>, Refusal> {
+        let Reading::Body(mut incoming) = std::mem::take(&mut self.reading) else {
+            return Ok(Step::More { consumed: done });
+        };
+        let bytes = input.get(done..).unwrap_or_default();
+        let request = &mut incoming.head.request;
+        let (taken, complete) = match &mut incoming.rest {
+            Rest::Length(rest) => {
+                let taken = bytes.len().min(*rest);
+                request.append_body(bytes.get(..taken).unwrap_or_default(), *rest);
+                *rest -= taken;
+                (taken, *rest == 0)
+            }
+            Rest::Chunked(decoder) => request.append_chunks(decoder, bytes, limits.max_package_size)?,
+        };
+        if complete {
+            return Ok(self.deliver(incoming.head, done + taken));
+        }
+        self.reading = Reading::Body(incoming);
+        Ok(Step::More { consumed: done + taken })
+    }
+
+    #[inline]
+    fn deliver(&mut self, head: Head, consumed: usize) -> Step<Request> {
+        self.exchange.begin(&head);
+        Step::Message { consumed, message: head.request }
+    }
+}
+
+#[cfg(test)]
+mod tests;

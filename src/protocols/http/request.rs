@@ -1,0 +1,374 @@
+//! A request: one buffer that holds head and body, and where things are in it.
+//!
+//! Invariants: a request owns its bytes, so it may be kept in a closure or given to a thread; offsets fit 16 bits
+//! because a head is below 16 KiB and four bytes; what must be decoded is decoded at first use and kept.
+
+use std::borrow::Cow;
+use std::cell::OnceCell;
+use std::fmt;
+
+use super::chunked;
+use super::head::Refusal;
+use crate::protocols::pool;
+
+/// So many header lines are kept without an allocation.
+const INLINE_FIELDS: usize = 16;
+
+/// An HTTP request, as `on_message` receives it.
+///
+/// ```
+/// # use workerman::{Http, Worker};
+/// # let worker = Worker::<Http>::new("");
+/// worker.on_message(|connection, request| {
+///     let name = request.get("name").unwrap_or("world");
+///     connection.send(format!("hello {name}, you asked for {}", request.path()))
+/// });
+/// ```
+pub struct Request {
+    /// The head with its blank line, then the body.
+    buffer: Vec<u8>,
+    head_length: u16,
+    method_length: u16,
+    target: (u16, u16),
+    minor: u8,
+    field_count: u8,
+    fields: [Field; INLINE_FIELDS],
+    more_fields: Vec<Field>,
+    query: OnceCell<Box<[(String, String)]>>,
+    /// Values that are not in the buffer as they are wanted: joined from several lines, or not UTF-8.
+    values: OnceCell<Box<[(String, String)]>>,
+}
+
+const _: () = assert!(size_of::<Request>() <= 256);
+
+/// Where a header line's name and value are.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Field {
+    name: (u16, u16),
+    value: (u16, u16),
+}
+
+impl Request {
+    /// The method as sent: `GET`, `POST`, …
+    ///
+    /// ```
+    /// # fn example(request: &workerman::Request) {
+    /// if request.method() == "POST" { /* … */ }
+    /// # }
+    /// ```
+    pub fn method(&self) -> &str {
+        self.text((0, self.method_length))
+    }
+
+    /// The path of the request target: everything before the first `?`, neither decoded nor cleaned of dot segments.
+    ///
+    /// PHP differs for odd targets: it reads `//host/path` as a URL and answers `/path`.
+    ///
+    /// ```
+    /// # fn example(request: &workerman::Request) {
+    /// match request.path() {
+    ///     "/" => { /* … */ }
+    ///     path if path.starts_with("/static/") => { /* … */ }
+    ///     _ => { /* … */ }
+    /// }
+    /// # }
+    /// ```
+    pub fn path(&self) -> &str {
+        self.split_target().0
+    }
+
+    /// The request target as sent, with its query.
+    ///
+    /// ```
+    /// # fn example(request: &workerman::Request) {
+    /// log::info!("{} {}", request.method(), request.uri());
+    /// # }
+    /// ```
+    pub fn uri(&self) -> &str {
+        self.text(self.target)
+    }
+
+    /// What follows the first `?` of the target, not decoded; empty when there is none.
+    ///
+    /// ```
+    /// # fn example(request: &workerman::Request) {
+    /// let location = format!("/new?{}", request.query_string());
+    /// # }
+    /// ```
+    #[doc(alias = "queryString")]
+    pub fn query_string(&self) -> &str {
+        self.split_target().1
+    }
+
+    /// `"1.1"` or `"1.0"`.
+    ///
+    /// ```
+    /// # fn example(request: &workerman::Request) {
+    /// assert!(["1.0", "1.1"].contains(&request.protocol_version()));
+    /// # }
+    /// ```
+    #[doc(alias = "protocolVersion")]
+    pub fn protocol_version(&self) -> &'static str {
+        if self.minor == 0 { "1.0" } else { "1.1" }
+    }
+
+    /// The `Host` header with its port, `None` when an HTTP/1.0 client sent none.
+    ///
+    /// ```
+    /// # fn example(request: &workerman::Request) {
+    /// let origin = format!("http://{}", request.host().unwrap_or("localhost"));
+    /// # }
+    /// ```
+    pub fn host(&self) -> Option<&str> {
+        self.header("host")
+    }
+
+    /// A header by its name, in any case. Several lines of one name are joined by `,` (`Cookie` by `; `); bytes that
+    /// are not UTF-8 become U+FFFD.
+    ///
+    /// ```
+    /// # fn example(request: &workerman::Request) {
+    /// let json = request.header("Content-Type") == Some("application/json");
+    /// # }
+    /// ```
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let mut lines = self.fields().filter(|field| self.text(field.name).eq_ignore_ascii_case(name));
+        let first = lines.next()?;
+        if lines.next().is_none()
+            && let Ok(value) = std::str::from_utf8(self.bytes(first.value))
+        {
+            return Some(value);
+        }
+        self.joined_value(name)
+    }
+
+    /// All header lines in the order they came, names as sent. Bytes that are not UTF-8 become U+FFFD.
+    ///
+    /// ```
+    /// # fn example(request: &workerman::Request) {
+    /// for (name, value) in request.headers() {
+    ///     println!("{name}: {value}");
+    /// }
+    /// # }
+    /// ```
+    pub fn headers(&self) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
+        self.fields().map(|field| (self.text(field.name), String::from_utf8_lossy(self.bytes(field.value))))
+    }
+
+    /// A parameter of the query, decoded (`+` and `%xx`). The last one wins when a name comes twice; a name without
+    /// `=` has the value `""`. Bytes that are not UTF-8 become U+FFFD.
+    ///
+    /// ```
+    /// # fn example(request: &workerman::Request) {
+    /// let page: u32 = request.get("page").and_then(|page| page.parse().ok()).unwrap_or(1);
+    /// # }
+    /// ```
+    pub fn get(&self, name: &str) -> Option<&str> {
+        let query = self.query.get_or_init(|| {
+            form_urlencoded::parse(self.query_string().as_bytes())
+                .map(|(name, value)| (name.into_owned(), value.into_owned()))
+                .collect()
+        });
+        query.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The head as sent, without the blank line at its end.
+    ///
+    /// ```
+    /// # fn example(request: &workerman::Request) {
+    /// assert!(request.raw_head().starts_with(request.method().as_bytes()));
+    /// # }
+    /// ```
+    #[doc(alias = "rawHead")]
+    pub fn raw_head(&self) -> &[u8] {
+        self.bytes((0, self.head_length.saturating_sub(4)))
+    }
+
+    /// The body; of a chunked one, what the chunks carried.
+    ///
+    /// ```
+    /// # fn example(request: &workerman::Request) {
+    /// let text = String::from_utf8_lossy(request.raw_body());
+    /// # }
+    /// ```
+    #[doc(alias = "rawBody")]
+    pub fn raw_body(&self) -> &[u8] {
+        self.buffer.get(usize::from(self.head_length)..).unwrap_or_default()
+    }
+
+    /// Whether the client wants an event stream: `text/event-stream` is among what it accepts. An `EventSource` always
+    /// says so; compare this, not the whole header, because other clients name more types.
+    ///
+    /// ```
+    /// # use workerman::{Http, Response, Worker};
+    /// # let worker = Worker::<Http>::new("");
+    /// worker.on_message(|connection, request| {
+    ///     if request.accepts_event_stream() {
+    ///         connection.send(Response::new(200, &[("Content-Type", "text/event-stream")], ""));
+    ///     }
+    /// });
+    /// ```
+    pub fn accepts_event_stream(&self) -> bool {
+        let accepts = |range: &str| {
+            let mut parts = range.split(';').map(str::trim);
+            parts.next().is_some_and(|kind| kind.eq_ignore_ascii_case("text/event-stream"))
+                && !parts.any(|parameter| matches!(parameter, "q=0" | "q=0.0" | "q=0.00" | "q=0.000"))
+        };
+        self.header("accept").is_some_and(|value| value.split(',').any(accepts))
+    }
+
+    /// The id of the last event a reconnecting client has seen, if it sent one.
+    ///
+    /// ```
+    /// # fn example(request: &workerman::Request) {
+    /// let seen: u64 = request.last_event_id().and_then(|id| id.parse().ok()).unwrap_or(0);
+    /// # }
+    /// ```
+    pub fn last_event_id(&self) -> Option<&str> {
+        self.header("last-event-id").filter(|id| !id.is_empty())
+    }
+
+    #[inline]
+    #[allow(clippy::cast_possible_truncation)] // a head is at most HEAD_LIMIT + 4 bytes long
+    pub(super) fn new(head: &[u8], method: &str, target: &str, minor: u8) -> Self {
+        let mut buffer = pool::take();
+        buffer.extend_from_slice(head);
+        Self {
+            buffer,
+            head_length: head.len() as u16,
+            method_length: method.len() as u16,
+            target: span(head, target.as_bytes()),
+            minor,
+            field_count: 0,
+            fields: [Field::default(); INLINE_FIELDS],
+            more_fields: Vec::new(),
+            query: OnceCell::new(),
+            values: OnceCell::new(),
+        }
+    }
+
+    #[inline]
+    pub(super) fn push(&mut self, field: Field) {
+        match self.fields.get_mut(usize::from(self.field_count)) {
+            Some(slot) => {
+                *slot = field;
+                self.field_count += 1;
+            }
+            None => self.more_fields.push(field),
+        }
+    }
+
+    /// Appends a piece of a body of which `rest` bytes, this piece included, are still to come. Room grows with what
+    /// arrives, never past what was declared.
+    pub(super) fn append_body(&mut self, piece: &[u8], rest: usize) {
+        let buffer = &mut self.buffer;
+        if buffer.capacity() - buffer.len() < piece.len() {
+            buffer.reserve_exact(rest.min(buffer.len().max(piece.len())));
+        }
+        buffer.extend_from_slice(piece);
+    }
+
+    /// Appends what `bytes` hold of a chunked body; answers how many were taken and whether the body is complete.
+    pub(super) fn append_chunks(
+        &mut self,
+        decoder: &mut chunked::Decoder,
+        bytes: &[u8],
+        limit: usize,
+    ) -> Result<(usize, bool), Refusal> {
+        match decoder.decode(bytes, &mut self.buffer, limit) {
+            Ok((taken, progress)) => Ok((taken, progress == chunked::Progress::Done)),
+            Err(chunked::Error::TooLarge) => Err(Refusal::TOO_LARGE),
+            Err(chunked::Error::Malformed) => Err(Refusal::malformed("malformed chunked body")),
+        }
+    }
+
+    fn split_target(&self) -> (&str, &str) {
+        let target = self.uri();
+        let target = target.split_once('#').map_or(target, |(before, _)| before);
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        if path.starts_with('/') {
+            return (path, query);
+        }
+        // Absolute form, as sent to proxies: scheme://authority/path
+        match path.split_once("://") {
+            Some((_, rest)) => (rest.find('/').and_then(|at| rest.get(at..)).unwrap_or("/"), query),
+            None => (path, query),
+        }
+    }
+
+    #[cold]
+    fn joined_value(&self, name: &str) -> Option<&str> {
+        let values = self.values.get_or_init(|| {
+            let mut values: Vec<(String, String)> = Vec::new();
+            for (name, value) in self.headers() {
+                match values.iter_mut().find(|(known, _)| known.eq_ignore_ascii_case(name)) {
+                    Some((_, joined)) => {
+                        joined.push_str(if name.eq_ignore_ascii_case("cookie") { "; " } else { "," });
+                        joined.push_str(&value);
+                    }
+                    None => values.push((name.to_owned(), value.into_owned())),
+                }
+            }
+            values.into_boxed_slice()
+        });
+        values.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
+
+    fn fields(&self) -> impl Iterator<Item = &Field> {
+        self.fields.iter().take(usize::from(self.field_count)).chain(&self.more_fields)
+    }
+
+    fn bytes(&self, (start, end): (u16, u16)) -> &[u8] {
+        self.buffer.get(usize::from(start)..usize::from(end)).unwrap_or_default()
+    }
+
+    /// Text that the parser has checked to be ASCII.
+    fn text(&self, span: (u16, u16)) -> &str {
+        std::str::from_utf8(self.bytes(span)).unwrap_or_default()
+    }
+}
+
+impl Drop for Request {
+    fn drop(&mut self) {
+        pool::give(std::mem::take(&mut self.buffer));
+    }
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("method", &self.method())
+            .field("uri", &self.uri())
+            .field("headers", &self.headers().collect::<Vec<_>>())
+            .field("body_length", &self.raw_body().len())
+            .finish()
+    }
+}
+
+impl PartialEq for Request {
+    fn eq(&self, other: &Self) -> bool {
+        self.buffer == other.buffer
+    }
+}
+
+impl Field {
+    #[inline]
+    pub(super) fn new(head: &[u8], name: &str, value: &[u8]) -> Self {
+        Self { name: span(head, name.as_bytes()), value: span(head, value) }
+    }
+
+    /// Whether CRLF stands before the name.
+    #[inline]
+    pub(super) fn follows_line_end(&self, head: &[u8]) -> bool {
+        let start = usize::from(self.name.0);
+        head.get(start.wrapping_sub(2)..start) == Some(b"\r\n")
+    }
+}
+
+/// Where `part` lies in `head`, of which it is a part.
+#[inline]
+#[allow(clippy::cast_possible_truncation)] // a head is at most HEAD_LIMIT + 4 bytes long
+fn span(head: &[u8], part: &[u8]) -> (u16, u16) {
+    let start = (part.as_ptr() as usize).wrapping_sub(head.as_ptr() as usize);
+    (start as u16, (start + part.len()) as u16)
+}

@@ -1,0 +1,129 @@
+//! Codecs: bytes in, messages out, and back. No sockets, no clock, no callbacks: everything here is tested in memory.
+//!
+//! A protocol is a type. One value of it lives with each connection and is its codec: [`Codec::receive`] turns bytes
+//! into messages, [`Encode::encode`] turns what the app sends into bytes on an [`Output`].
+//!
+//! Invariants:
+//! * `receive` is resumable at every byte and looks at each byte once;
+//! * limits are checked on declared sizes, before the bytes arrive;
+//! * a codec at rest fits in eight bytes ([`Codec::park`]), so an idle connection owns no memory for it.
+
+pub(crate) mod http;
+pub(crate) mod output;
+pub(crate) mod pool;
+pub(crate) mod tcp;
+
+use output::Output;
+
+/// A protocol: what is between the bytes of a connection and its messages.
+///
+/// Implemented by [`Http`](crate::Http) and [`Tcp`](crate::Tcp); sealed for now, protocols of your own come later.
+#[doc(alias = "ProtocolInterface")]
+pub trait Codec: sealed::Sealed + Default + 'static {
+    /// What `on_message` receives.
+    type Message: 'static;
+
+    /// The scheme of a worker's address, before `://`.
+    const SCHEME: &'static str;
+
+    /// Looks at the bytes that follow those consumed so far, up to the end of the next message.
+    #[doc(hidden)]
+    fn receive(&mut self, input: &[u8], limits: &Limits, output: &mut Output<'_>) -> Step<Self::Message>;
+
+    /// Whether the next message may be decoded: the answer to the last one is complete.
+    #[doc(hidden)]
+    fn is_ready(&self) -> bool {
+        true
+    }
+
+    /// The number of the message last decoded; its handle carries it, so that late answers find their question.
+    #[doc(hidden)]
+    fn ticket(&self) -> u32 {
+        0
+    }
+
+    /// Takes bytes that the app framed itself.
+    #[doc(hidden)]
+    fn encode_raw(&mut self, bytes: &[u8], output: &mut Output<'_>) {
+        output.bytes(bytes);
+    }
+
+    /// The callback that called `encode_raw` has returned.
+    #[doc(hidden)]
+    fn settle(&mut self) {}
+
+    /// A callback failed: says so to the peer if that is still possible. The connection closes next.
+    #[doc(hidden)]
+    fn fail(&mut self, _output: &mut Output<'_>) {}
+
+    /// The app closes the connection: ends what is open.
+    #[doc(hidden)]
+    fn finish(&mut self, _output: &mut Output<'_>) {}
+
+    /// Whether a peer that sends no more is still owed an answer.
+    #[doc(hidden)]
+    fn owes_answer(&self) -> bool {
+        false
+    }
+
+    /// Packs a codec at rest into eight bytes, or gives it back when it holds more than that.
+    #[doc(hidden)]
+    fn park(self) -> Result<u64, Self>;
+
+    /// The inverse of [`Codec::park`]. A new connection starts with 0.
+    #[doc(hidden)]
+    fn unpark(parked: u64) -> Self;
+}
+
+/// What can be sent over a protocol: `connection.send(message)` compiles when the protocol encodes `M`.
+#[diagnostic::on_unimplemented(
+    message = "`{M}` cannot be sent over `{Self}`",
+    label = "not a message of this protocol",
+    note = "an `Http` connection sends a `Response`, a `ServerSentEvents` (or a reference to one), text or bytes",
+    note = "a `Tcp` connection sends text or bytes: `&str`, `String`, `&[u8]`, `Vec<u8>`"
+)]
+pub trait Encode<M>: Codec {
+    /// Appends the message's bytes to `output`, or says why it has no place on this connection now.
+    #[doc(hidden)]
+    fn encode(&mut self, message: M, output: &mut Output<'_>) -> Encoded;
+}
+
+/// What [`Codec::receive`] came to.
+#[derive(Debug, PartialEq)]
+pub enum Step<M> {
+    /// `consumed` bytes were taken, and more are needed. The rest comes again, in front of what arrives next.
+    More {
+        /// Bytes that are done with.
+        consumed: usize,
+    },
+    /// A whole message ended after `consumed` bytes.
+    Message {
+        /// Bytes that are done with.
+        consumed: usize,
+        /// The message.
+        message: M,
+    },
+    /// The peer broke the protocol. What is to be said about it lies in the output; nothing more will be read.
+    Refused(&'static str),
+}
+
+/// What [`Encode::encode`] came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoded {
+    /// The bytes are in the output.
+    Done,
+    /// The message belongs to no request or stream of this connection, for this reason; nothing was written.
+    Stray(&'static str),
+}
+
+/// The bounds a codec keeps.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// The largest message, head and body together, in bytes.
+    pub max_package_size: usize,
+}
+
+pub(crate) mod sealed {
+    /// Keeps [`Codec`](super::Codec) ours until protocols of users' own have a door of their own.
+    pub trait Sealed {}
+}

@@ -1,0 +1,306 @@
+//! Where answers go: a queue of bytes that leave in order, and the face of it that codecs write to.
+//!
+//! Invariants:
+//! * shared bytes of [`SHARED_FROM`] and more are queued by reference with an offset, never copied; what is smaller is
+//!   merged into its neighbours, so that it leaves in one `send`;
+//! * a queue that is empty holds no buffer but the one it will use next, and that one at most 64 KiB.
+
+use std::collections::VecDeque;
+use std::io::IoSlice;
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::pool;
+
+/// From this size on, shared bytes are queued by reference: below it a copy is cheaper than one more part to write.
+pub(crate) const SHARED_FROM: usize = 1024;
+/// From this size on, a buffer that is given away becomes a part of its own instead of being copied.
+const OWNED_FROM: usize = 16 * 1024;
+/// The tail is closed once it is this long, so that a long queue is freed piece by piece.
+const TAIL_LIMIT: usize = 64 * 1024;
+
+/// Where a codec writes. Everything written in one go leaves in order and unbroken.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Output<'a> {
+    pub(crate) queue: &'a mut Outbound,
+    /// The value of a `Date` header, now.
+    pub(crate) date: &'a [u8; 29],
+    /// The message that the sending handle came with, 0 for none.
+    pub(crate) ticket: u32,
+    /// Set by the codec: the connection closes once everything is written.
+    pub(crate) close_after: bool,
+}
+
+impl<'a> Output<'a> {
+    pub(crate) fn new(queue: &'a mut Outbound, date: &'a [u8; 29], ticket: u32) -> Self {
+        Self { queue, date, ticket, close_after: false }
+    }
+
+    /// Appends bytes by copying them.
+    #[inline]
+    pub fn bytes(&mut self, bytes: &[u8]) {
+        self.queue.push(bytes);
+    }
+
+    /// Appends bytes that are given away: long ones are not copied.
+    pub fn owned(&mut self, bytes: Vec<u8>) {
+        self.queue.push_owned(bytes);
+    }
+
+    /// Appends a part of shared bytes: long parts are not copied, however many connections they go to.
+    pub fn shared(&mut self, bytes: &Arc<[u8]>, range: Range<usize>) {
+        self.queue.push_shared(bytes, range);
+    }
+
+    /// The buffer that [`Output::bytes`] appends to, for codecs that format in place.
+    #[inline]
+    pub(crate) fn tail(&mut self) -> Tail<'_> {
+        Tail { start: self.queue.tail.len(), queue: self.queue }
+    }
+}
+
+/// Bytes on their way to the peer, in order.
+#[derive(Debug, Default)]
+pub(crate) struct Outbound {
+    /// Parts that stand before the tail.
+    parts: VecDeque<Part>,
+    /// The last part, still growing.
+    tail: Vec<u8>,
+    /// How much of the first part has left already.
+    sent: usize,
+    /// Bytes that have not left yet.
+    len: usize,
+}
+
+#[derive(Debug)]
+enum Part {
+    Owned(Vec<u8>),
+    Shared(Arc<[u8]>, Range<usize>),
+}
+
+impl Outbound {
+    /// Bytes that have not left yet.
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    #[inline]
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
+        self.tail.extend_from_slice(bytes);
+        self.len += bytes.len();
+        if self.tail.len() >= TAIL_LIMIT {
+            self.close_tail();
+        }
+    }
+
+    pub(crate) fn push_owned(&mut self, bytes: Vec<u8>) {
+        if bytes.len() < OWNED_FROM {
+            self.push(&bytes);
+            pool::give(bytes);
+        } else {
+            self.close_tail();
+            self.len += bytes.len();
+            self.parts.push_back(Part::Owned(bytes));
+        }
+    }
+
+    pub(crate) fn push_shared(&mut self, bytes: &Arc<[u8]>, range: Range<usize>) {
+        let Some(part) = bytes.get(range.clone()) else {
+            debug_assert!(false, "a range outside its bytes");
+            return;
+        };
+        if part.len() < SHARED_FROM {
+            self.push(part);
+        } else {
+            self.close_tail();
+            self.len += part.len();
+            self.parts.push_back(Part::Shared(Arc::clone(bytes), range));
+        }
+    }
+
+    /// The bytes to send when they lie in one piece, which is the usual case.
+    #[inline]
+    pub(crate) fn as_single(&self) -> Option<&[u8]> {
+        let first = match (self.parts.front(), self.parts.len()) {
+            (None, _) => &self.tail,
+            (Some(part), 1) if self.tail.is_empty() => part.bytes(),
+            _ => return None,
+        };
+        first.get(self.sent..)
+    }
+
+    /// Fills `slices` with what comes first; answers how many were filled.
+    pub(crate) fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        let parts = self.parts.iter().map(Part::bytes).chain(std::iter::once(self.tail.as_slice()));
+        let mut skip = self.sent;
+        let mut filled = 0;
+        for (slice, part) in slices.iter_mut().zip(parts) {
+            *slice = IoSlice::new(part.get(skip..).unwrap_or_default());
+            skip = 0;
+            filled += 1;
+        }
+        filled
+    }
+
+    /// Takes note that `count` bytes have left.
+    pub(crate) fn advance(&mut self, count: usize) {
+        debug_assert!(count <= self.len);
+        self.len -= count;
+        self.sent += count;
+        while let Some(part) = self.parts.front() {
+            let length = part.bytes().len();
+            if self.sent < length {
+                return;
+            }
+            self.sent -= length;
+            if let Some(Part::Owned(buffer)) = self.parts.pop_front() {
+                pool::give(buffer);
+            }
+        }
+        if self.sent == self.tail.len() {
+            self.sent = 0;
+            self.tail.clear();
+        }
+    }
+
+    /// Empties the queue and keeps its buffer for the next use, unless that has grown out of the usual.
+    pub(crate) fn reset(&mut self) {
+        self.parts.clear();
+        if self.parts.capacity() > 32 {
+            self.parts = VecDeque::new();
+        }
+        if self.tail.capacity() > TAIL_LIMIT {
+            self.tail = Vec::new();
+        }
+        self.tail.clear();
+        self.sent = 0;
+        self.len = 0;
+    }
+
+    /// Memory that the queue keeps for its next use.
+    pub(crate) fn capacity(&self) -> usize {
+        self.tail.capacity() + self.parts.capacity() * size_of::<Part>()
+    }
+
+    fn close_tail(&mut self) {
+        if !self.tail.is_empty() {
+            let tail = std::mem::replace(&mut self.tail, pool::take());
+            self.parts.push_back(Part::Owned(tail));
+        }
+    }
+}
+
+impl Part {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Owned(bytes) => bytes,
+            Self::Shared(bytes, range) => bytes.get(range.clone()).unwrap_or_default(),
+        }
+    }
+}
+
+/// The growing end of a queue; counts what was appended when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Tail<'a> {
+    queue: &'a mut Outbound,
+    start: usize,
+}
+
+impl std::ops::Deref for Tail<'_> {
+    type Target = Vec<u8>;
+
+    fn deref(&self) -> &Vec<u8> {
+        &self.queue.tail
+    }
+}
+
+impl std::ops::DerefMut for Tail<'_> {
+    fn deref_mut(&mut self) -> &mut Vec<u8> {
+        &mut self.queue.tail
+    }
+}
+
+impl Drop for Tail<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        self.queue.len += self.queue.tail.len() - self.start;
+        if self.queue.tail.len() >= TAIL_LIMIT {
+            self.queue.close_tail();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn drain(queue: &mut Outbound, step: usize) -> Vec<u8> {
+        let mut out = Vec::new();
+        while !queue.is_empty() {
+            let mut slices = [IoSlice::new(&[]); 4];
+            let filled = queue.slices(&mut slices);
+            let mut taken: Vec<u8> = slices[..filled].iter().flat_map(|slice| slice.to_vec()).collect();
+            taken.truncate(step);
+            queue.advance(taken.len());
+            out.extend(taken);
+        }
+        out
+    }
+
+    #[test]
+    fn bytes_leave_in_order_whatever_they_are_made_of() {
+        let shared: Arc<[u8]> = vec![b's'; 3000].into();
+        for step in [1, 7, 1023, 1024, 5000, 100_000] {
+            let mut queue = Outbound::default();
+            queue.push(b"head");
+            queue.push_shared(&shared, 10..20);
+            queue.push_shared(&shared, 0..2000);
+            queue.push_owned(vec![b'o'; 20_000]);
+            queue.push(b"tail");
+            queue.push_owned(b"small".to_vec());
+            let expected = [b"head".as_slice(), &[b's'; 2010], &[b'o'; 20_000], b"tailsmall"].concat();
+            assert_eq!(queue.len(), expected.len());
+            assert_eq!(drain(&mut queue, step), expected);
+            assert!(queue.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_long_shared_part_is_never_copied() {
+        let shared: Arc<[u8]> = vec![b's'; SHARED_FROM].into();
+        let mut queue = Outbound::default();
+        queue.push_shared(&shared, 0..SHARED_FROM);
+        assert_eq!(Arc::strong_count(&shared), 2);
+        assert_eq!(queue.as_single().map(<[u8]>::as_ptr), Some(shared.as_ptr()));
+        queue.advance(SHARED_FROM);
+        assert_eq!(Arc::strong_count(&shared), 1);
+    }
+
+    #[test]
+    fn small_shared_parts_are_merged() {
+        let shared: Arc<[u8]> = vec![b's'; 100].into();
+        let mut queue = Outbound::default();
+        for _ in 0..10 {
+            queue.push_shared(&shared, 0..100);
+        }
+        assert_eq!(queue.as_single().map(<[u8]>::len), Some(1000));
+        assert_eq!(Arc::strong_count(&shared), 1);
+    }
+
+    #[test]
+    fn what_is_formatted_in_place_counts() {
+        let mut queue = Outbound::default();
+        let mut output = Output::new(&mut queue, b"Sun, 06 Nov 1994 08:49:37 GMT", 0);
+        output.tail().extend_from_slice(b"abc");
+        output.bytes(b"de");
+        assert_eq!(queue.len(), 5);
+        assert_eq!(queue.as_single(), Some(b"abcde".as_slice()));
+    }
+}

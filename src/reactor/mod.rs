@@ -1,0 +1,393 @@
+//! The event loop of a thread: readiness, time, and what must happen after a callback. It knows no connections.
+//!
+//! One turn of the loop:
+//!
+//! ```text
+//!  wait for events ──▶ events ──▶ ready list ──▶ due timers ──▶ tasks of other threads
+//!                         │           │              │              │
+//!                         └───────────┴──── after each callback: settle ──▶ flush what it touched,
+//!                                                                           deliver what it caused
+//! ```
+//!
+//! Invariants:
+//! * callbacks never nest: what a callback causes is deferred and delivered by [`Reactor::settle`];
+//! * each file descriptor is registered once, edge-triggered; whoever does not finish with an edge puts itself on the
+//!   ready list, so no edge is lost and none is waited for twice;
+//! * the clock is read once a turn;
+//! * a key that travels through epoll names its slot and generation, so an event never reaches the next tenant;
+//! * descriptors exist only between [`Reactor::open`] and [`Reactor::close`]; what stays of a thread's loop is memory.
+
+mod clock;
+mod remote;
+mod table;
+mod turn;
+mod wheel;
+
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::fmt;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use mio::event::Source;
+use mio::{Events, Poll, Token, Waker};
+
+use crate::callback;
+use crate::error::Error;
+use crate::shared::{Leaked, Shared};
+use crate::transport::{self, Readiness, memory};
+
+pub(crate) use clock::{Clock, nanoseconds};
+pub use remote::LoopError;
+pub(crate) use remote::SharedRemote;
+pub(crate) use table::{Key, SLOT_BITS, Table};
+pub(crate) use wheel::Wheel;
+
+/// Bytes read at a time, into one buffer for all connections.
+pub(crate) const SCRATCH_SIZE: usize = 64 * 1024;
+/// So many connections are flushed together: more would fall out of the processor's cache.
+const TOUCHED_LIMIT: usize = 64;
+/// So many deferred events are delivered before I/O has its turn, however many they cause in turn.
+const DEFERRED_LIMIT: usize = 10_000;
+
+thread_local! {
+    static REACTOR: Leaked<Reactor> = const { Leaked::new() };
+}
+
+/// How many loops of this process are running.
+static RUNNING: AtomicUsize = AtomicUsize::new(0);
+
+/// This thread's loop.
+#[inline]
+pub(crate) fn get() -> &'static Reactor {
+    REACTOR.with(Leaked::get)
+}
+
+/// What is registered: where an event goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Waker,
+    Signal,
+    Listener,
+    Connection,
+}
+
+const KINDS: usize = 4;
+
+/// Who handles a kind. Set once by the layer above, so that the loop needs not know it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Handler {
+    /// Something happened, or the key was on the ready list (then nothing is set).
+    pub(crate) ready: fn(Key, Readiness),
+    /// The callback that touched this key has returned.
+    pub(crate) flush: fn(Key),
+}
+
+/// Something to do once the current callback has returned.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Deferred {
+    pub(crate) run: fn(Key, u32),
+    pub(crate) key: Key,
+    pub(crate) code: u32,
+}
+
+/// A timer's callback; it is given the public number of its timer.
+pub(crate) type TimerCallback = Box<dyn FnMut(u64)>;
+
+/// What the wheel keeps for a timer.
+pub(crate) struct Timer {
+    /// `None` while it runs.
+    callback: Option<TimerCallback>,
+    /// When it is due, in nanoseconds of the clock.
+    planned: u64,
+    /// Nanoseconds from one run to the next, [`ONCE`] for none.
+    interval: u64,
+}
+
+/// The interval of a timer that fires once.
+pub(crate) const ONCE: u64 = u64::MAX;
+/// A tick of the wheel, in nanoseconds.
+const TICK: u64 = 1_000_000;
+
+/// The state of a thread's loop.
+#[derive(Default)]
+pub(crate) struct Reactor {
+    pub(crate) clock: Clock,
+    poll: Shared<Option<Poll>>,
+    events: Cell<Option<Events>>,
+    handlers: [Cell<Option<Handler>>; KINDS],
+    timers: Shared<Wheel<Timer>>,
+    ready: Shared<Vec<(Kind, Key)>>,
+    deferred: Shared<VecDeque<Deferred>>,
+    touched: Shared<Vec<Key>>,
+    settling: Cell<bool>,
+    scratch: Cell<Option<Box<[u8]>>>,
+    remote: Shared<Option<SharedRemote>>,
+    memory: Rc<memory::Events>,
+    running: Cell<bool>,
+    stopping: Cell<bool>,
+}
+
+impl fmt::Debug for Reactor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reactor").field("running", &self.running).finish_non_exhaustive()
+    }
+}
+
+impl Reactor {
+    /// Makes the descriptors of the loop, unless they exist.
+    pub(crate) fn open(&self) -> Result<(), Error> {
+        if self.poll.with(|poll| poll.is_some()) {
+            return Ok(());
+        }
+        let failed = |action| move |source| Error::Loop { action, source };
+        let poll = Poll::new().map_err(failed("make an epoll instance"))?;
+        let waker = Waker::new(poll.registry(), token(Kind::Waker, Key { slot: 0, generation: 0 }));
+        self.remote().open(waker.map_err(failed("make a waker"))?);
+        self.poll.with(|slot| *slot = Some(poll));
+        Ok(())
+    }
+
+    /// Drops everything but memory that the next loop of this thread needs: descriptors, timers, what was deferred.
+    /// Runs destructors of users' values.
+    pub(crate) fn close(&self) {
+        if let Some(remote) = self.remote.with(Option::take) {
+            callback::discard(remote.stop());
+        }
+        self.ready.with(Vec::clear);
+        self.touched.with(Vec::clear);
+        self.deferred.with(VecDeque::clear);
+        callback::discard(self.timers.with(Wheel::clear));
+        self.poll.with(|poll| *poll = None);
+        self.events.set(None);
+        self.scratch.set(None);
+        self.stopping.set(false);
+        while self.memory.pop().is_some() {}
+    }
+
+    /// Marks the loop as running for as long as the guard lives; `None` if it is running already.
+    pub(crate) fn enter(&'static self) -> Option<Running> {
+        if self.running.replace(true) {
+            return None;
+        }
+        RUNNING.fetch_add(1, Ordering::Relaxed);
+        Some(Running(self))
+    }
+
+    /// Whether what is started on this thread now may never run, because the loop that runs is another thread's.
+    pub(crate) fn is_stray(&self) -> bool {
+        !self.running.get() && RUNNING.load(Ordering::Relaxed) > 0 && !self.clock.is_manual()
+    }
+
+    /// Asks the loop to end after this turn.
+    pub(crate) fn stop(&self) {
+        self.stopping.set(true);
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.get()
+    }
+
+    pub(crate) fn set_handler(&self, kind: Kind, handler: Handler) {
+        self.handler(kind).set(Some(handler));
+    }
+
+    /// Registers a source for both directions, once and for all. It leaves the loop when its descriptor is closed.
+    pub(crate) fn register(&self, source: &mut dyn Source, kind: Kind, key: Key) -> io::Result<()> {
+        self.poll.with(|poll| match poll {
+            Some(poll) => transport::register_source(poll.registry(), source, token(kind, key)),
+            None => Err(io::ErrorKind::NotConnected.into()),
+        })
+    }
+
+    /// Events of memory connections, for those who make such.
+    pub(crate) fn memory_events(&self) -> Rc<memory::Events> {
+        Rc::clone(&self.memory)
+    }
+
+    /// Comes back to this key in the next turn, whether or not there is an event.
+    pub(crate) fn list(&self, kind: Kind, key: Key) {
+        self.ready.with(|ready| ready.push((kind, key)));
+    }
+
+    /// Has the connection flushed when the current callback returns.
+    pub(crate) fn touch(&self, key: Key) {
+        let full = self.touched.with(|touched| {
+            touched.push(key);
+            touched.len() >= TOUCHED_LIMIT
+        });
+        if full {
+            self.flush();
+        }
+    }
+
+    /// Has something done when the current callback returns.
+    pub(crate) fn defer(&self, deferred: Deferred) {
+        self.deferred.with(|queue| queue.push_back(deferred));
+    }
+
+    /// A callback has returned: flushes what it touched, delivers what it caused, and what that causes in turn.
+    #[inline]
+    pub(crate) fn settle(&self) {
+        if self.settling.get() {
+            return;
+        }
+        let _settling = Settling::begin(&self.settling);
+        for _ in 0..DEFERRED_LIMIT {
+            self.flush();
+            let Some(next) = self.deferred.with(VecDeque::pop_front) else {
+                return;
+            };
+            (next.run)(next.key, next.code);
+        }
+    }
+
+    /// Lends the read buffer, by moving a pointer.
+    #[inline]
+    pub(crate) fn scratch(&self) -> Scratch<'_> {
+        let buffer = self.scratch.take().unwrap_or_else(|| vec![0; SCRATCH_SIZE].into_boxed_slice());
+        Scratch { home: &self.scratch, buffer: Some(buffer) }
+    }
+
+    /// Starts a timer that is first due `delay` nanoseconds from now; answers its key.
+    pub(crate) fn add_timer(&self, delay: u64, interval: u64, callback: TimerCallback) -> Result<Key, Error> {
+        // Read afresh: a callback that has blocked must not make its timers early.
+        let planned = self.clock.read().saturating_add(delay);
+        let timer = Timer { callback: Some(callback), planned, interval };
+        let rejected = match self.timers.with(|wheel| wheel.insert(due_tick(planned), timer)) {
+            Ok(key) => return Ok(key),
+            Err(timer) => timer,
+        };
+        callback::discard(rejected.callback);
+        Err(Error::Exhausted)
+    }
+
+    /// Ends a timer; answers whether it was still to fire. The callback is dropped, which is user code.
+    pub(crate) fn remove_timer(&self, key: Key) -> bool {
+        let Some(timer) = self.timers.with(|wheel| wheel.remove(key)) else {
+            return false;
+        };
+        callback::discard(timer.callback);
+        true
+    }
+
+    pub(crate) fn has_timer(&self, key: Key) -> bool {
+        self.timers.with(|wheel| wheel.due(key).is_some())
+    }
+
+    pub(crate) fn remove_all_timers(&self) {
+        callback::discard(self.timers.with(Wheel::clear));
+    }
+
+    /// The queue through which other threads reach this loop.
+    pub(crate) fn remote(&self) -> SharedRemote {
+        self.remote.with(|remote| Arc::clone(remote.get_or_insert_default()))
+    }
+
+    #[inline]
+    fn flush(&self) {
+        while let Some(key) = self.touched.with(Vec::pop) {
+            if let Some(handler) = self.handler(Kind::Connection).get() {
+                (handler.flush)(key);
+            }
+        }
+    }
+
+    fn handler(&self, kind: Kind) -> &Cell<Option<Handler>> {
+        let [waker, signal, listener, connection] = &self.handlers;
+        match kind {
+            Kind::Waker => waker,
+            Kind::Signal => signal,
+            Kind::Listener => listener,
+            Kind::Connection => connection,
+        }
+    }
+}
+
+/// The loop runs while this lives.
+#[derive(Debug)]
+pub(crate) struct Running(&'static Reactor);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.running.set(false);
+        RUNNING.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Clears the mark even when a panic passes.
+struct Settling<'a>(&'a Cell<bool>);
+
+impl<'a> Settling<'a> {
+    #[inline]
+    fn begin(mark: &'a Cell<bool>) -> Self {
+        mark.set(true);
+        Self(mark)
+    }
+}
+
+impl Drop for Settling<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        self.0.set(false);
+    }
+}
+
+/// The read buffer, on loan.
+pub(crate) struct Scratch<'a> {
+    home: &'a Cell<Option<Box<[u8]>>>,
+    buffer: Option<Box<[u8]>>,
+}
+
+impl Scratch<'_> {
+    #[inline]
+    pub(crate) fn bytes(&mut self) -> &mut [u8] {
+        self.buffer.as_deref_mut().unwrap_or_default()
+    }
+}
+
+impl Drop for Scratch<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        self.home.set(self.buffer.take());
+    }
+}
+
+/// The tick at which a time has certainly come.
+fn due_tick(planned: u64) -> u64 {
+    planned.div_ceil(TICK)
+}
+
+/// Where events of this key go: the generation above, then kind, then slot.
+#[allow(clippy::cast_possible_truncation)] // 64-bit targets only
+pub(crate) fn token(kind: Kind, key: Key) -> Token {
+    Token((u64::from(key.generation) << 32 | (kind as u64) << 24 | u64::from(key.slot)) as usize)
+}
+
+#[allow(clippy::cast_possible_truncation)] // undoes `token`
+fn from_token(token: Token) -> (Kind, Key) {
+    let kind = match (token.0 >> 24) & 0xff {
+        0 => Kind::Waker,
+        1 => Kind::Signal,
+        2 => Kind::Listener,
+        _ => Kind::Connection,
+    };
+    (kind, Key { slot: (token.0 & 0xff_ffff) as u32, generation: (token.0 >> 32) as u32 })
+}
+
+const _: () = assert!(SLOT_BITS <= 24 && usize::BITS == 64);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_names_its_key() {
+        for kind in [Kind::Waker, Kind::Signal, Kind::Listener, Kind::Connection] {
+            let key = Key { slot: (1 << SLOT_BITS) - 1, generation: 0x7f_fffe };
+            assert_eq!(from_token(token(kind, key)), (kind, key));
+        }
+    }
+}

@@ -1,0 +1,624 @@
+//! A hierarchical timer wheel: which of a million timers is due next, without sorting them.
+//!
+//! It knows no clock and runs nothing: ticks are plain numbers, the owner says which tick it is with
+//! [`Wheel::advance`] and takes what has expired with [`Wheel::pop_expired`].
+//!
+//! Every level has 64 slots, and a slot of one level spans all slots of the level below. An entry lies on the level of
+//! the highest digit (base 64) in which its due tick differs from `elapsed`, in the slot of its digit there, and falls
+//! to a lower level when `elapsed` comes near it: at most ten times in its life.
+//!
+//! Invariants:
+//! * the place of a waiting entry follows from `elapsed` and its due tick alone. So entries with the same due tick
+//!   always share a slot, and lists that are only appended to and moved from the front keep them in order of insertion;
+//! * `elapsed` never enters the span of an occupied slot, other than by emptying it. So every occupied slot lies after
+//!   `elapsed`, a lower level comes before all higher ones, and the first occupied slot holds the next due entry. The
+//!   one exception is the slot of `elapsed` itself on level 0, which is otherwise empty: what is inserted too late waits
+//!   there, hence before all others;
+//! * a slot remembers the least due tick of its entries. Appending keeps it exact; removing does not look for the next
+//!   one, and so may leave it too early, but never too late.
+//!
+//! The remembered minimum makes [`Wheel::next_due`] exact, where a wheel usually knows only the start of a slot: its
+//! owner would be woken, up to once per level, just to move entries down. Here an idle process with one timer an hour
+//! away sleeps for an hour. Entries move down only when something in their slot is due, and most timeouts are removed
+//! before that.
+
+use super::table::{Key, Table};
+
+/// Bits of a tick that choose the slot on one level.
+const BITS: u32 = 6;
+/// Slots of a level.
+const SLOTS: u16 = 1 << BITS;
+/// Enough for every `u64`: the last level has four bits left, and no tick is too far away.
+const LEVELS: usize = u64::BITS.div_ceil(BITS) as usize;
+/// No entry: table slots are below 2^22.
+const NONE: u32 = u32::MAX;
+
+/// Values with a due tick each, found by [`Key`], by what is due next, and by what has expired.
+#[derive(Debug)]
+pub(crate) struct Wheel<T> {
+    table: Table<Entry<T>>,
+    /// Everything due up to here has left the wheel. May lag behind the last `advance`, see there.
+    elapsed: u64,
+    /// Which slots of each level have entries.
+    occupied: [u64; LEVELS],
+    /// The slots of level 0, then those of level 1, ... as far as levels were ever needed.
+    slots: Vec<List>,
+    expired: List,
+}
+
+#[derive(Debug)]
+struct Entry<T> {
+    due: u64,
+    prev: u32,
+    next: u32,
+    place: Place,
+    value: T,
+}
+
+/// The list an entry is linked into. (As an enum it leaves the table room to mark vacant slots without a further word.)
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// None: it was popped and not rescheduled since.
+    Parked,
+    Expired,
+    /// An index of `Wheel::slots`.
+    Slot(u16),
+}
+
+/// A list of entries, linked by their table slots.
+#[derive(Clone, Copy, Debug)]
+struct List {
+    head: u32,
+    tail: u32,
+    /// Nothing in the list is due before. Meaningless for an empty list.
+    min: u64,
+}
+
+const EMPTY: List = List { head: NONE, tail: NONE, min: u64::MAX };
+
+impl<T> Default for Wheel<T> {
+    fn default() -> Self {
+        Self { table: Table::default(), elapsed: 0, occupied: [0; LEVELS], slots: Vec::new(), expired: EMPTY }
+    }
+}
+
+impl<T> Wheel<T> {
+    /// Stores a value that expires with the first [`Wheel::advance`] to `due` or later; with the next one when `due`
+    /// has passed already. Gives it back when the table is full.
+    pub(crate) fn insert(&mut self, due: u64, value: T) -> Result<Key, T> {
+        let entry = Entry { due, prev: NONE, next: NONE, place: Place::Parked, value };
+        let key = self.table.insert(entry).map_err(|entry| entry.value)?;
+        self.append(key.slot, self.place(due));
+        Ok(key)
+    }
+
+    /// Takes a value out, wherever it is: waiting, expired or popped.
+    pub(crate) fn remove(&mut self, key: Key) -> Option<T> {
+        self.table.get(key)?;
+        self.unlink(key.slot);
+        self.table.remove(key).map(|entry| entry.value)
+    }
+
+    pub(crate) fn get_mut(&mut self, key: Key) -> Option<&mut T> {
+        self.table.get_mut(key).map(|entry| &mut entry.value)
+    }
+
+    /// When a value is, or was, due: the tick it was last given, even one that had passed already.
+    pub(crate) fn due(&self, key: Key) -> Option<u64> {
+        self.table.get(key).map(|entry| entry.due)
+    }
+
+    /// Makes a value wait for another tick, as if inserted anew but with the same key. `false` when the key is dead.
+    pub(crate) fn reschedule(&mut self, key: Key, due: u64) -> bool {
+        if self.table.get(key).is_none() {
+            return false;
+        }
+        self.unlink(key.slot);
+        if let Some(entry) = self.table.slot_mut(key.slot) {
+            entry.due = due;
+        }
+        self.append(key.slot, self.place(due));
+        true
+    }
+
+    /// The tick to call [`Wheel::advance`] at: no waiting entry is due before it. Some entry is due just then, unless
+    /// the one that was has been removed or rescheduled meanwhile; then the call finds nothing to expire, and forgets
+    /// it. Expired entries do not count: they wait for [`Wheel::pop_expired`].
+    pub(crate) fn next_due(&self) -> Option<u64> {
+        self.first().map(|(_, list)| list.min)
+    }
+
+    /// Lets everything due up to `now` expire, in order of due tick and then of insertion, after what expired earlier.
+    pub(crate) fn advance(&mut self, now: u64) {
+        let now = now.max(self.elapsed);
+        while let Some((index, list)) = self.first().filter(|(_, list)| list.min <= now) {
+            self.replace_slot(index, EMPTY);
+            if list.min < self.elapsed {
+                self.expire_late(list.head);
+                continue;
+            }
+            // Straight to the minimum, not just to the start of the slot: what is due then lands on level 0 at once.
+            self.elapsed = list.min;
+            let mut slot = list.head;
+            while let Some(entry) = self.table.slot(slot) {
+                let (next, due) = (entry.next, entry.due);
+                self.append(slot, if index < SLOTS { Place::Expired } else { self.place(due) });
+                slot = next;
+            }
+        }
+        // Follow the clock, as near levels are cheaper, but stay outside of a slot that is not due as a whole. Its start
+        // lies after `elapsed`, so it is not 0.
+        self.elapsed = self.first().map_or(now, |(index, list)| {
+            let span = BITS * u32::from(index / SLOTS);
+            now.min((list.min >> span << span) - 1)
+        });
+    }
+
+    /// The next expired entry. It stays in the table, for the caller to remove, to reschedule, or to leave there until
+    /// then. Only `advance` adds to these, so what is inserted or rescheduled meanwhile never comes out in the same
+    /// round: a timer of zero ticks does not keep its owner from other work.
+    pub(crate) fn pop_expired(&mut self) -> Option<Key> {
+        let (key, _) = self.table.next_from(self.expired.head)?;
+        self.unlink(key.slot);
+        Some(key)
+    }
+
+    /// How many values there are, waiting, expired and popped.
+    #[cfg(test)]
+    fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Takes every value out. Old keys stay dead, and the time stays what it was.
+    pub(crate) fn clear(&mut self) -> Vec<T> {
+        (self.occupied, self.slots, self.expired) = ([0; LEVELS], Vec::new(), EMPTY);
+        self.table.clear().into_iter().map(|entry| entry.value).collect()
+    }
+
+    /// Where an entry due then has to wait.
+    fn place(&self, due: u64) -> Place {
+        let due = due.max(self.elapsed);
+        let level = ((due ^ self.elapsed) | 1).ilog2() / BITS;
+        let digit = (due >> (BITS * level)) & u64::from(SLOTS - 1);
+        // At most 10 * 64 + 63.
+        Place::Slot(((u64::from(level) * u64::from(SLOTS) + digit) & 0x3ff) as u16)
+    }
+
+    /// The first slot with entries.
+    fn first(&self) -> Option<(u16, List)> {
+        let (level, occupied) = (0..).zip(&self.occupied).find(|(_, occupied)| **occupied != 0)?;
+        let index = level * SLOTS + (occupied.trailing_zeros() & 0x3f) as u16;
+        Some((index, *self.slots.get(usize::from(index))?))
+    }
+
+    /// Late entries are the only ones of different due ticks in a slot of level 0. They are rare: a timer of zero ticks
+    /// is due at `elapsed`, not before.
+    fn expire_late(&mut self, head: u32) {
+        let link = |slot| self.table.slot(slot).map(|entry| (entry.due, slot, entry.next));
+        let mut late: Vec<_> = std::iter::successors(link(head), |(_, _, next)| link(*next)).collect();
+        late.sort_by_key(|(due, ..)| *due);
+        for (_, slot, _) in late {
+            self.append(slot, Place::Expired);
+        }
+    }
+
+    /// Links an entry, which is in no list, to the end of one.
+    fn append(&mut self, slot: u32, place: Place) {
+        let Some(due) = self.table.slot(slot).map(|entry| entry.due) else { return };
+        let mut list = self.list(place);
+        let tail = std::mem::replace(&mut list.tail, slot);
+        list.min = list.min.min(due);
+        if let Some(tail) = self.table.slot_mut(tail) {
+            tail.next = slot;
+        } else {
+            list.head = slot;
+        }
+        if let Some(entry) = self.table.slot_mut(slot) {
+            (entry.prev, entry.next, entry.place) = (tail, NONE, place);
+        }
+        self.set_list(place, list);
+    }
+
+    /// Takes an entry out of its list, if it is in one.
+    fn unlink(&mut self, slot: u32) {
+        let Some(entry) = self.table.slot_mut(slot) else { return };
+        let (prev, next, place) = (entry.prev, entry.next, entry.place);
+        (entry.prev, entry.next, entry.place) = (NONE, NONE, Place::Parked);
+        if let Some(prev) = self.table.slot_mut(prev) {
+            prev.next = next;
+        }
+        if let Some(next) = self.table.slot_mut(next) {
+            next.prev = prev;
+        }
+        if prev == NONE || next == NONE {
+            let list = self.list(place);
+            let head = if prev == NONE { next } else { list.head };
+            let tail = if next == NONE { prev } else { list.tail };
+            self.set_list(place, if head == NONE { EMPTY } else { List { head, tail, ..list } });
+        }
+    }
+
+    fn list(&self, place: Place) -> List {
+        match place {
+            Place::Parked => EMPTY,
+            Place::Expired => self.expired,
+            Place::Slot(index) => self.slots.get(usize::from(index)).copied().unwrap_or(EMPTY),
+        }
+    }
+
+    fn set_list(&mut self, place: Place, list: List) {
+        match place {
+            Place::Parked => {}
+            Place::Expired => self.expired = list,
+            Place::Slot(index) => self.replace_slot(index, list),
+        }
+    }
+
+    fn replace_slot(&mut self, index: u16, list: List) {
+        let (level, bit) = (usize::from(index / SLOTS), 1 << (index % SLOTS));
+        if self.slots.len() <= usize::from(index) {
+            self.slots.resize((level + 1) * usize::from(SLOTS), EMPTY);
+        }
+        if let (Some(slot), Some(occupied)) = (self.slots.get_mut(usize::from(index)), self.occupied.get_mut(level)) {
+            *slot = list;
+            *occupied = if list.head == NONE { *occupied & !bit } else { *occupied | bit };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn pop_all<T: Copy>(wheel: &mut Wheel<T>) -> Vec<T> {
+        std::iter::from_fn(|| wheel.pop_expired().map(|key| wheel.remove(key).unwrap())).collect()
+    }
+
+    #[test]
+    fn a_timer_expires_at_its_tick_and_not_before() {
+        for due in (0..64).flat_map(|bit| [1 << bit, (1 << bit) + 1, u64::MAX >> bit]) {
+            let mut wheel = Wheel::default();
+            wheel.insert(due, ()).unwrap();
+            assert_eq!(wheel.next_due(), Some(due));
+            wheel.advance(due - 1);
+            assert_eq!((wheel.pop_expired(), wheel.next_due()), (None, Some(due)));
+            wheel.advance(due);
+            assert_eq!((pop_all(&mut wheel).len(), wheel.next_due()), (1, None));
+        }
+    }
+
+    #[test]
+    fn timers_expire_in_order_of_due_tick_then_of_insertion() {
+        let mut wheel = Wheel::default();
+        let dues = [70, 5, 1 << 40, 70, 4096, 5, 64, 0, 70];
+        for (nth, due) in dues.into_iter().enumerate() {
+            wheel.insert(due, (due, nth)).unwrap();
+        }
+        wheel.advance(u64::MAX);
+        let popped = pop_all(&mut wheel);
+        assert_eq!(popped.len(), dues.len());
+        assert!(popped.is_sorted(), "{popped:?}");
+    }
+
+    #[test]
+    fn what_comes_too_late_is_still_ordered_by_due_tick() {
+        let mut wheel = Wheel::default();
+        wheel.advance(100);
+        for due in [100, 7, 50, 7, 99, 101] {
+            let key = wheel.insert(due, due).unwrap();
+            assert_eq!(wheel.due(key), Some(due));
+        }
+        assert_eq!(wheel.next_due(), Some(7));
+        wheel.advance(100);
+        assert_eq!(pop_all(&mut wheel), [7, 7, 50, 99, 100]);
+        assert_eq!(wheel.next_due(), Some(101));
+    }
+
+    #[test]
+    fn a_timer_of_zero_ticks_waits_for_the_next_advance() {
+        let mut wheel = Wheel::default();
+        let key = wheel.insert(10, ()).unwrap();
+        for _ in 0..3 {
+            wheel.advance(10);
+            assert_eq!(wheel.pop_expired(), Some(key));
+            assert!(wheel.reschedule(key, 10));
+            assert_eq!((wheel.pop_expired(), wheel.next_due()), (None, Some(10)));
+        }
+    }
+
+    #[test]
+    fn a_timer_far_away_wakes_nobody_before() {
+        let mut wheel = Wheel::default();
+        let far = 3_600_000;
+        wheel.insert(far, 0).unwrap();
+        for now in (0..far).step_by(777) {
+            wheel.advance(now);
+            assert_eq!(wheel.next_due(), Some(far));
+        }
+        wheel.advance(far);
+        assert_eq!(pop_all(&mut wheel), [0]);
+    }
+
+    #[test]
+    fn a_removed_minimum_wakes_early_at_most_once() {
+        let mut wheel = Wheel::default();
+        let first = wheel.insert(5_000, 0).unwrap();
+        wheel.insert(6_000, 1).unwrap();
+        wheel.remove(first);
+        assert_eq!(wheel.next_due(), Some(5_000));
+        wheel.advance(5_000);
+        assert_eq!((wheel.pop_expired(), wheel.next_due()), (None, Some(6_000)));
+    }
+
+    #[test]
+    fn removing_the_last_of_a_slot_leaves_nothing_to_wake_for() {
+        let mut wheel = Wheel::default();
+        let key = wheel.insert(5_000, 0).unwrap();
+        assert_eq!(wheel.remove(key), Some(0));
+        assert_eq!((wheel.next_due(), wheel.len()), (None, 0));
+        assert_eq!(wheel.insert(1, 1).unwrap().slot, key.slot);
+        assert_eq!((wheel.remove(key), wheel.due(key), wheel.reschedule(key, 2)), (None, None, false));
+        assert_eq!(wheel.get_mut(key), None);
+    }
+
+    #[test]
+    fn waiting_expired_and_popped_timers_can_be_removed_and_rescheduled() {
+        let mut wheel = Wheel::default();
+        let keys: Vec<Key> = (0..6).map(|nth| wheel.insert(3, nth).unwrap()).collect();
+        assert_eq!(wheel.remove(keys[0]), Some(0));
+        assert!(wheel.reschedule(keys[1], 4));
+        wheel.advance(3);
+        assert_eq!(wheel.pop_expired(), Some(keys[2]));
+        assert_eq!(wheel.remove(keys[3]), Some(3));
+        assert!(wheel.reschedule(keys[4], 5));
+        assert_eq!(wheel.pop_expired(), Some(keys[5]));
+        assert_eq!((wheel.pop_expired(), wheel.remove(keys[5])), (None, Some(5)));
+        assert!(wheel.reschedule(keys[2], 9));
+        *wheel.get_mut(keys[2]).unwrap() = 20;
+        wheel.advance(9);
+        assert_eq!(pop_all(&mut wheel), [1, 4, 20]);
+    }
+
+    #[test]
+    fn clearing_takes_everything_out_but_keeps_the_time() {
+        let mut wheel = Wheel::default();
+        let keys: Vec<Key> = [5, 6, 1 << 50].map(|due| wheel.insert(due, due).unwrap()).into();
+        wheel.advance(6);
+        wheel.pop_expired();
+        assert_eq!(wheel.clear(), [5, 6, 1 << 50]);
+        assert_eq!((wheel.len(), wheel.next_due(), wheel.pop_expired()), (0, None, None));
+        let new = wheel.insert(2, 2).unwrap();
+        assert!(keys.iter().all(|old| *old != new && wheel.due(*old).is_none()));
+        wheel.advance(6);
+        assert_eq!(pop_all(&mut wheel), [2]);
+    }
+
+    #[test]
+    fn a_timer_of_32_bytes_fits_into_64() {
+        /// As `slab` and `Table` store it, without the 4 bytes of a generation.
+        #[allow(dead_code)]
+        enum InTable<T> {
+            Vacant(usize),
+            Occupied(Option<T>),
+        }
+        assert!(size_of::<InTable<Entry<[u64; 4]>>>() + size_of::<u32>() <= 64);
+    }
+
+    impl<T> Wheel<T> {
+        /// Every list is linked both ways, every waiting entry is where it belongs, and no minimum is too late.
+        fn check(&self) {
+            let slots = self.slots.iter().zip(0..).map(|(list, index)| (Place::Slot(index), list));
+            for (place, list) in slots.chain([(Place::Expired, &self.expired)]) {
+                let (mut prev, mut slot) = (NONE, list.head);
+                while let Some(entry) = self.table.slot(slot) {
+                    assert_eq!(entry.prev, prev);
+                    assert!(entry.due >= list.min);
+                    assert_eq!(entry.place, place);
+                    assert!(place == Place::Expired || place == self.place(entry.due));
+                    (prev, slot) = (slot, entry.next);
+                }
+                assert_eq!((slot, list.tail), (NONE, prev));
+                if let Place::Slot(index) = place {
+                    let bit = self.occupied[usize::from(index / SLOTS)] >> (index % SLOTS) & 1;
+                    assert_eq!(bit == 1, list.head != NONE);
+                }
+            }
+        }
+    }
+
+    #[derive(Clone, Debug)]
+    enum When {
+        /// So many ticks after the present one; an overflow makes it a late one.
+        After(u64),
+        /// That tick, which may be long past.
+        At(u64),
+        Before(u64),
+        /// With another timer.
+        Like(usize),
+    }
+
+    #[derive(Clone, Debug)]
+    enum Op {
+        Insert(When),
+        Remove(usize),
+        Reschedule(usize, When),
+        Advance(u64),
+        AdvanceToNext,
+        /// Pops one, and removes, reschedules or parks it.
+        Pop(u8, When),
+    }
+
+    fn magnitude() -> impl Strategy<Value = u64> {
+        (any::<u64>(), 0u32..64).prop_map(|(bits, shift)| bits >> shift)
+    }
+
+    fn when() -> impl Strategy<Value = When> {
+        prop_oneof![
+            4 => magnitude().prop_map(When::After),
+            4 => (0u64..10_000).prop_map(When::After),
+            1 => magnitude().prop_map(When::At),
+            2 => (0u64..100).prop_map(When::Before),
+            2 => any::<usize>().prop_map(When::Like),
+        ]
+    }
+
+    fn op(removals: bool) -> impl Strategy<Value = Op> {
+        let removals = u32::from(removals);
+        prop_oneof![
+            8 => when().prop_map(Op::Insert),
+            3 * removals => any::<usize>().prop_map(Op::Remove),
+            3 * removals => (any::<usize>(), when()).prop_map(|(nth, when)| Op::Reschedule(nth, when)),
+            2 => (0u64..5_000).prop_map(Op::Advance),
+            1 => (0u64..1 << 20).prop_map(Op::Advance),
+            1 => (0u64..1 << 40).prop_map(Op::Advance),
+            4 => Just(Op::AdvanceToNext),
+            6 => (0u8..4, when()).prop_map(|(what, when)| Op::Pop(what, when)),
+        ]
+    }
+
+    /// What a `Wheel` promises, by walking over everything.
+    #[derive(Default)]
+    struct Model {
+        wheel: Wheel<u64>,
+        now: u64,
+        /// Grows with every insertion and rescheduling.
+        order: u64,
+        /// (due, order, key), as are the expired ones.
+        waiting: Vec<(u64, u64, Key)>,
+        expired: Vec<(u64, u64, Key)>,
+        parked: Vec<Key>,
+        /// How many early wake-ups are allowed: one for each that was taken away while waiting.
+        early: usize,
+    }
+
+    impl Model {
+        fn due(&self, when: &When) -> u64 {
+            match when {
+                When::After(ticks) => self.now.wrapping_add(*ticks),
+                When::At(tick) => *tick,
+                When::Before(ticks) => self.now.saturating_sub(*ticks),
+                When::Like(nth) => self.waiting.get(nth % self.waiting.len().max(1)).map_or(self.now, |(due, ..)| *due),
+            }
+        }
+
+        fn any(&self, nth: usize) -> Option<Key> {
+            let lists = self.waiting.iter().chain(&self.expired).map(|(.., key)| key);
+            let keys: Vec<&Key> = lists.chain(&self.parked).collect();
+            keys.get(nth % keys.len().max(1)).map(|key| **key)
+        }
+
+        fn forget(&mut self, key: Key) {
+            self.early += self.waiting.extract_if(.., |(.., k)| *k == key).count();
+            self.expired.retain(|(.., k)| *k != key);
+            self.parked.retain(|k| *k != key);
+        }
+
+        fn wait(&mut self, due: u64, key: Key) {
+            self.order += 1;
+            self.waiting.push((due, self.order, key));
+        }
+
+        fn remove(&mut self, key: Key) {
+            assert!(self.wheel.remove(key).is_some());
+            assert!(self.wheel.remove(key).is_none());
+            self.forget(key);
+        }
+
+        fn reschedule(&mut self, key: Key, due: u64) {
+            assert!(self.wheel.reschedule(key, due));
+            self.forget(key);
+            self.wait(due, key);
+        }
+
+        fn advance(&mut self, now: u64) {
+            self.now = now;
+            self.wheel.advance(now);
+            let mut due: Vec<_> = self.waiting.extract_if(.., |(due, ..)| *due <= now).collect();
+            due.sort_unstable();
+            self.expired.extend(due);
+        }
+
+        fn advance_to_next(&mut self) {
+            let Some(next) = self.wheel.next_due() else { return };
+            let expired = self.expired.len();
+            self.advance(next.max(self.now));
+            if self.expired.len() == expired {
+                self.early = self.early.checked_sub(1).expect("woken early without a reason");
+            }
+        }
+
+        fn run(&mut self, op: &Op) {
+            match op {
+                Op::Insert(when) => {
+                    let due = self.due(when);
+                    let key = self.wheel.insert(due, due).unwrap();
+                    self.wait(due, key);
+                }
+                Op::Remove(nth) => {
+                    if let Some(key) = self.any(*nth) {
+                        self.remove(key);
+                    }
+                }
+                Op::Reschedule(nth, when) => {
+                    if let Some(key) = self.any(*nth) {
+                        self.reschedule(key, self.due(when));
+                    }
+                }
+                Op::Advance(ticks) => self.advance(self.now.saturating_add(*ticks)),
+                Op::AdvanceToNext => self.advance_to_next(),
+                Op::Pop(what, when) => {
+                    let key = self.wheel.pop_expired();
+                    assert_eq!(key, self.expired.first().map(|(.., key)| *key));
+                    if let Some(key) = key {
+                        self.forget(key);
+                        self.parked.push(key);
+                        match what {
+                            0 => self.reschedule(key, self.due(when)),
+                            1 => {}
+                            _ => self.remove(key),
+                        }
+                    }
+                }
+            }
+        }
+
+        fn check(&self, exact: bool) {
+            self.wheel.check();
+            assert_eq!(self.wheel.len(), self.waiting.len() + self.expired.len() + self.parked.len());
+            assert!(self.waiting.iter().all(|(due, _, key)| self.wheel.due(*key) == Some(*due)));
+            let (next, least) = (self.wheel.next_due(), self.waiting.iter().map(|(due, ..)| *due).min());
+            assert_eq!(next.is_some(), least.is_some());
+            assert!(next <= least, "{next:?} is later than {least:?}");
+            assert!(!exact || next == least, "{next:?} is not {least:?}");
+        }
+    }
+
+    fn behaves(ops: &[Op], exact: bool) {
+        let mut model = Model::default();
+        for op in ops {
+            model.run(op);
+            model.check(exact);
+        }
+        while model.wheel.next_due().is_some() {
+            model.advance_to_next();
+            model.check(exact);
+        }
+        while !model.expired.is_empty() {
+            model.run(&Op::Pop(2, When::At(0)));
+        }
+        assert_eq!(model.wheel.pop_expired(), None);
+    }
+
+    proptest! {
+        #[test]
+        fn without_removals_nobody_is_ever_woken_early(ops in proptest::collection::vec(op(false), 0..200)) {
+            behaves(&ops, true);
+        }
+
+        #[test]
+        fn with_removals_each_early_wake_up_has_its_own_reason(ops in proptest::collection::vec(op(true), 0..200)) {
+            behaves(&ops, false);
+        }
+    }
+}

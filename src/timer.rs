@@ -1,0 +1,238 @@
+//! Timers, as PHP Workerman has them: static functions and numbers.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::time::Duration;
+
+use crate::callback::{self, CallbackResult};
+use crate::error::BoxError;
+use crate::reactor::{self, Key, ONCE, TimerCallback as Boxed};
+
+/// Timers of this thread's event loop. A timer fires on the loop, so a slow callback delays all the others; it is
+/// never early, and late by a millisecond when nothing else is.
+///
+/// Timers may be added before `run_all`, in callbacks, and in timers. For one that belongs to a connection,
+/// [`TcpConnection::add_timer`](crate::TcpConnection::add_timer) ends by itself.
+///
+/// ```
+/// use workerman::{Timer, Worker};
+///
+/// let mut rest = 3;
+/// Timer::add(0.001, move |timer_id| {
+///     rest -= 1;
+///     if rest == 0 {
+///         Timer::del(timer_id);
+///         Worker::stop_all();
+///     }
+/// });
+/// Worker::run_all()?;
+/// # workerman::Result::Ok(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Timer;
+
+impl Timer {
+    /// Calls `callback` every `interval`: seconds as an integer or a float, or a `Duration`. Answers the timer's id,
+    /// which the callback may also take as its argument.
+    ///
+    /// Runs are planned from the first one on, so a late run does not shift those after it; what was missed while the
+    /// loop was blocked is not made up for. 0 fires once in each turn of the loop and starves nothing. An interval that
+    /// is negative or not a number counts as 0, with a warning (PHP throws).
+    ///
+    /// ```
+    /// # use workerman::Timer;
+    /// let id = Timer::add(2.5, || println!("tick"));
+    /// assert!(Timer::del(id));
+    /// ```
+    #[doc(alias = "Timer::add")]
+    pub fn add<A, C: TimerCallback<A>>(interval: impl Interval, callback: C) -> TimerId {
+        let interval = interval.nanoseconds();
+        start(interval, interval, boxed(callback))
+    }
+
+    /// Calls `callback` once, after `delay`: PHP's `Timer::add($delay, $callback, [], false)`.
+    ///
+    /// ```
+    /// # use workerman::Timer;
+    /// Timer::delay(10, || println!("ten seconds later"));
+    /// # Timer::del_all();
+    /// ```
+    #[doc(alias = "persistent")]
+    pub fn delay<A, C: TimerCallback<A>>(delay: impl Interval, callback: C) -> TimerId {
+        start(delay.nanoseconds(), ONCE, boxed(callback))
+    }
+
+    /// The same as [`Timer::add`], under PHP's newer name.
+    ///
+    /// ```
+    /// # use workerman::Timer;
+    /// Timer::repeat(1, || println!("tick"));
+    /// # Timer::del_all();
+    /// ```
+    pub fn repeat<A, C: TimerCallback<A>>(interval: impl Interval, callback: C) -> TimerId {
+        Self::add(interval, callback)
+    }
+
+    /// Ends a timer. Answers whether it was still to fire: false the second time, and for one that has fired once and
+    /// was done. Its memory is free at once; a timer may end itself.
+    ///
+    /// ```
+    /// # use workerman::Timer;
+    /// let id = Timer::add(1, || {});
+    /// assert!(Timer::del(id));
+    /// assert!(!Timer::del(id));
+    /// ```
+    pub fn del(timer_id: TimerId) -> bool {
+        Key::from_number(timer_id.number).is_some_and(|key| reactor::get().remove_timer(key))
+    }
+
+    /// Ends all timers of this thread, those of connections too.
+    ///
+    /// ```
+    /// # use workerman::Timer;
+    /// Timer::add(1, || {});
+    /// Timer::del_all();
+    /// ```
+    #[doc(alias = "delAll")]
+    pub fn del_all() {
+        reactor::get().remove_all_timers();
+    }
+}
+
+/// Names a timer: a number from 1 on, never used twice in a thread, shown by `Display`. It means nothing on another
+/// thread, so it stays on its own.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TimerId {
+    number: u64,
+    _stays: PhantomData<*const ()>,
+}
+
+impl TimerId {
+    pub(crate) fn new(number: u64) -> Self {
+        Self { number, _stays: PhantomData }
+    }
+
+    /// The id of no timer.
+    pub(crate) fn none() -> Self {
+        Self::new(0)
+    }
+
+    pub(crate) fn key(self) -> Option<Key> {
+        Key::from_number(self.number)
+    }
+}
+
+impl fmt::Display for TimerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.number.fmt(f)
+    }
+}
+
+impl fmt::Debug for TimerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TimerId({})", self.number)
+    }
+}
+
+impl CallbackResult for TimerId {
+    fn into_result(self) -> Result<(), BoxError> {
+        Ok(())
+    }
+}
+
+/// A length of time: seconds as an integer or a float, or a [`Duration`].
+pub trait Interval {
+    /// In nanoseconds; what cannot be counted so is 0 or the longest there is.
+    #[doc(hidden)]
+    fn nanoseconds(self) -> u64;
+}
+
+impl Interval for Duration {
+    fn nanoseconds(self) -> u64 {
+        // The longest interval there is would mean "once".
+        reactor::nanoseconds(self).min(ONCE - 1)
+    }
+}
+
+impl Interval for f64 {
+    fn nanoseconds(self) -> u64 {
+        if self.is_nan() || self < 0.0 {
+            return negative(self);
+        }
+        Duration::try_from_secs_f64(self).unwrap_or(Duration::MAX).nanoseconds()
+    }
+}
+
+impl Interval for f32 {
+    fn nanoseconds(self) -> u64 {
+        f64::from(self).nanoseconds()
+    }
+}
+
+macro_rules! interval_of_seconds {
+    ($($kind:ty),*) => {$(
+        impl Interval for $kind {
+            fn nanoseconds(self) -> u64 {
+                u64::try_from(self).map_or_else(|_| negative(self), |seconds| Duration::from_secs(seconds).nanoseconds())
+            }
+        }
+    )*};
+}
+
+interval_of_seconds!(i32, i64, u32, u64, usize);
+
+#[cold]
+fn negative(interval: impl fmt::Display) -> u64 {
+    log::warn!("a timer's interval cannot be {interval}: 0 is taken instead");
+    0
+}
+
+/// What a timer calls: a closure without arguments, or with its [`TimerId`].
+#[diagnostic::on_unimplemented(message = "a timer calls `||` or `|timer_id|` closures", label = "not such a closure")]
+pub trait TimerCallback<Arguments>: 'static {
+    /// Calls the closure.
+    #[doc(hidden)]
+    fn call(&mut self, timer_id: TimerId) -> Result<(), BoxError>;
+}
+
+impl<F, R> TimerCallback<()> for F
+where
+    F: FnMut() -> R + 'static,
+    R: CallbackResult,
+{
+    fn call(&mut self, _timer_id: TimerId) -> Result<(), BoxError> {
+        self().into_result()
+    }
+}
+
+impl<F, R> TimerCallback<(TimerId,)> for F
+where
+    F: FnMut(TimerId) -> R + 'static,
+    R: CallbackResult,
+{
+    fn call(&mut self, timer_id: TimerId) -> Result<(), BoxError> {
+        self(timer_id).into_result()
+    }
+}
+
+/// A failing callback is logged, and the timer goes on: there is no connection to close.
+fn boxed<A, C: TimerCallback<A>>(mut callback: C) -> Boxed {
+    Box::new(move |number| {
+        let _ = callback::call("a timer", || callback.call(TimerId::new(number)));
+    })
+}
+
+/// Hands a callback to the loop.
+pub(crate) fn start(delay: u64, interval: u64, callback: Boxed) -> TimerId {
+    let reactor = reactor::get();
+    if reactor.is_stray() {
+        log::warn!("a timer was added on a thread without an event loop while another thread runs one: it never fires");
+    }
+    match reactor.add_timer(delay, interval, callback) {
+        Ok(key) => TimerId::new(key.number()),
+        Err(error) => {
+            log::error!("a timer was not added: {error}");
+            TimerId::none()
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! Setting a worker's callbacks.
+
+use std::rc::Rc;
+
+use super::Worker;
+use super::registry::{Entry, WorkerCallback};
+use crate::callback::CallbackResult;
+use crate::connection::{Callbacks, Handlers, TcpConnection};
+use crate::error::Result;
+use crate::protocols::Codec;
+
+/// # Callbacks
+///
+/// Each may be set again at any time, which counts for all connections from the next event on. A callback may return
+/// nothing, what `send` or `Timer` return, or a `Result`: see [`PanicPolicy`] for what an error costs.
+impl<P: Codec> Worker<P> {
+    /// Called when the loop starts, before the worker accepts connections. An error here ends `run_all` with it.
+    ///
+    /// ```
+    /// # use workerman::{Http, Timer, Worker};
+    /// # let worker = Worker::<Http>::new("");
+    /// worker.on_worker_start(|worker| {
+    ///     Timer::add(10, move || println!("{} connections", worker.connections().count()));
+    /// });
+    /// ```
+    #[doc(alias = "onWorkerStart")]
+    pub fn on_worker_start<F, R>(self, mut callback: F)
+    where
+        F: FnMut(Self) -> R + 'static,
+        R: CallbackResult,
+    {
+        self.own_callback(|entry| &entry.on_start, Box::new(move || callback(self).into_result()));
+    }
+
+    /// Called when the loop ends, before the listener and the connections are closed.
+    ///
+    /// ```
+    /// # use workerman::{Http, Worker};
+    /// # let worker = Worker::<Http>::new("");
+    /// worker.on_worker_stop(|worker| println!("{} stops", worker.name()));
+    /// ```
+    #[doc(alias = "onWorkerStop")]
+    pub fn on_worker_stop<F, R>(self, mut callback: F)
+    where
+        F: FnMut(Self) -> R + 'static,
+        R: CallbackResult,
+    {
+        self.own_callback(|entry| &entry.on_stop, Box::new(move || callback(self).into_result()));
+    }
+
+    /// Called with each new connection.
+    ///
+    /// ```
+    /// # use workerman::{Http, Worker};
+    /// # let worker = Worker::<Http>::new("");
+    /// worker.on_connect(|connection| println!("{} came", connection.remote_address()));
+    /// ```
+    #[doc(alias = "onConnect")]
+    pub fn on_connect<F, R>(self, mut callback: F)
+    where
+        F: FnMut(TcpConnection<P>) -> R + 'static,
+        R: CallbackResult,
+    {
+        self.callbacks(|callbacks| {
+            callbacks.on_connect.set(Box::new(move |connection| callback(connection).into_result()));
+        });
+    }
+
+    /// Called with each message, one at a time: of an HTTP connection the next request comes when the answer to the
+    /// last is complete. The answer may be sent later, from a timer or another callback.
+    ///
+    /// ```
+    /// # use workerman::{Http, Timer, Worker};
+    /// # let worker = Worker::<Http>::new("");
+    /// worker.on_message(|connection, request| match request.path() {
+    ///     "/slow" => {
+    ///         Timer::delay(1, move || connection.send("late"));
+    ///     }
+    ///     _ => {
+    ///         connection.send("at once");
+    ///     }
+    /// });
+    /// ```
+    #[doc(alias = "onMessage")]
+    pub fn on_message<F, R>(self, mut callback: F)
+    where
+        F: FnMut(TcpConnection<P>, P::Message) -> R + 'static,
+        R: CallbackResult,
+    {
+        self.callbacks(|callbacks| {
+            callbacks.on_message.set(Box::new(move |connection, message| callback(connection, message).into_result()));
+        });
+    }
+
+    /// Called exactly once for each connection that was announced by `on_connect`, whatever ended it, right after the
+    /// callback that did. Its id, addresses and data can still be read.
+    ///
+    /// ```
+    /// # use workerman::{Http, Worker};
+    /// # let worker = Worker::<Http>::new("");
+    /// worker.on_close(|connection| println!("{} went", connection.remote_address()));
+    /// ```
+    #[doc(alias = "onClose")]
+    pub fn on_close<F, R>(self, mut callback: F)
+    where
+        F: FnMut(TcpConnection<P>) -> R + 'static,
+        R: CallbackResult,
+    {
+        self.callbacks(|callbacks| {
+            callbacks.on_close.set(Box::new(move |connection| callback(connection).into_result()));
+        });
+    }
+
+    /// Called when a message cannot be sent, with [`SEND_FAIL`](crate::SEND_FAIL) and a text: the send buffer is full,
+    /// or the peer is gone.
+    ///
+    /// ```
+    /// # use workerman::{Http, Worker};
+    /// # let worker = Worker::<Http>::new("");
+    /// worker.on_error(|connection, code, text| eprintln!("connection {}: {code} {text}", connection.id()));
+    /// ```
+    #[doc(alias = "onError")]
+    pub fn on_error<F, R>(self, mut callback: F)
+    where
+        F: FnMut(TcpConnection<P>, u32, &str) -> R + 'static,
+        R: CallbackResult,
+    {
+        self.callbacks(|callbacks| {
+            callbacks
+                .on_error
+                .set(Box::new(move |connection, code, text| callback(connection, code, text).into_result()));
+        });
+    }
+
+    /// Called when so much waits for a peer that its send buffer has reached the limit; further messages are dropped
+    /// until some of it has left.
+    ///
+    /// ```
+    /// # use workerman::{Http, Worker};
+    /// # let worker = Worker::<Http>::new("");
+    /// worker.on_buffer_full(|connection| println!("connection {} reads slowly", connection.id()));
+    /// ```
+    #[doc(alias = "onBufferFull")]
+    pub fn on_buffer_full<F, R>(self, mut callback: F)
+    where
+        F: FnMut(TcpConnection<P>) -> R + 'static,
+        R: CallbackResult,
+    {
+        self.callbacks(|callbacks| {
+            callbacks.on_buffer_full.set(Box::new(move |connection| callback(connection).into_result()));
+        });
+    }
+
+    /// Called each time everything that had to wait for a peer has left, even if the limit was never reached.
+    ///
+    /// ```
+    /// # use workerman::{Http, Worker};
+    /// # let worker = Worker::<Http>::new("");
+    /// worker.on_buffer_drain(|connection| println!("connection {} has caught up", connection.id()));
+    /// ```
+    #[doc(alias = "onBufferDrain")]
+    pub fn on_buffer_drain<F, R>(self, mut callback: F)
+    where
+        F: FnMut(TcpConnection<P>) -> R + 'static,
+        R: CallbackResult,
+    {
+        self.callbacks(|callbacks| {
+            callbacks.on_buffer_drain.set(Box::new(move |connection| callback(connection).into_result()));
+        });
+    }
+
+    fn callbacks(self, set: impl FnOnce(&Callbacks<P>)) {
+        let handlers = self.entry(|entry| Rc::clone(&entry.handlers));
+        if let Some(handlers) = handlers.and_then(|handlers| handlers.downcast::<Handlers<P>>().ok()) {
+            set(&handlers.callbacks);
+        }
+    }
+
+    fn own_callback(self, slot: impl FnOnce(&Entry) -> &Rc<WorkerCallback>, callback: Box<dyn FnMut() -> Result<()>>) {
+        if let Some(slot) = self.entry(|entry| Rc::clone(slot(entry))) {
+            slot.set(callback);
+        }
+    }
+}

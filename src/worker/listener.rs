@@ -1,0 +1,135 @@
+//! Listening and accepting.
+//!
+//! Invariants: accepting has a budget for each turn; when the process or the system runs out of descriptors, accepting
+//! rests and is tried again by a timer, so it never spins; accepted sockets inherit their options from the listener, so
+//! a connection costs `accept` and one `epoll_ctl`.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use mio::net::TcpListener;
+use rustix::io::Errno;
+use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
+
+use super::registry::registry;
+use crate::address::Address;
+use crate::connection;
+use crate::error::Error;
+use crate::reactor::{self, Handler, Key, Kind, ONCE};
+use crate::transport::{Readiness, Transport};
+
+/// PHP's default; the system caps it (`net.core.somaxconn`).
+const BACKLOG: i32 = 102_400;
+/// So many connections are accepted in a turn before others have theirs.
+const ACCEPT_BUDGET: usize = 128;
+/// How long accepting rests when there are no descriptors, in nanoseconds.
+const REST: u64 = 100_000_000;
+/// As in PHP: a peer that is gone without a word is found after two minutes.
+const KEEPALIVE: Duration = Duration::from_secs(55);
+
+#[derive(Debug)]
+pub(super) struct Listener {
+    socket: TcpListener,
+    pub(super) local: SocketAddr,
+    /// Out of descriptors: a timer will try again.
+    resting: bool,
+}
+
+/// Tells the loop who handles listeners.
+pub(super) fn install() {
+    reactor::get().set_handler(Kind::Listener, Handler { ready: accept_ready, flush: |_| {} });
+}
+
+/// Binds, listens, and joins the loop.
+pub(super) fn listen(key: Key, address: &Address) -> Result<(), Error> {
+    reactor::get().open()?;
+    install();
+    connection::install();
+    let failed = |source| Error::Listen { address: address.to_string().into(), source };
+    let mut socket = bind_first(address).map_err(failed)?;
+    let local = socket.local_addr().map_err(failed)?;
+    reactor::get().register(&mut socket, Kind::Listener, key).map_err(failed)?;
+    let listener = Listener { socket, local, resting: false };
+    registry().with(|table| {
+        if let Some(entry) = table.get_mut(key) {
+            entry.listener = Some(listener);
+        }
+    });
+    Ok(())
+}
+
+/// The first of the addresses that can be had, or why the last could not.
+fn bind_first(address: &Address) -> io::Result<TcpListener> {
+    let mut error = io::ErrorKind::AddrNotAvailable.into();
+    for candidate in address.resolve()? {
+        match bind(candidate) {
+            Ok(listener) => return Ok(listener),
+            Err(failure) => error = failure,
+        }
+    }
+    Err(error)
+}
+
+fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.set_tcp_nodelay(true)?;
+    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE).with_retries(1);
+    socket.set_tcp_keepalive(&keepalive)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(TcpListener::from_std(socket.into()))
+}
+
+fn accept_ready(key: Key, _readiness: Readiness) {
+    for _ in 0..ACCEPT_BUDGET {
+        let accepted = registry().with(|table| {
+            let entry = table.get_mut(key)?;
+            let listener = entry.listener.as_mut().filter(|listener| !listener.resting)?;
+            Some((listener.socket.accept(), std::rc::Rc::clone(&entry.driver)))
+        });
+        let Some((accepted, driver)) = accepted else { return };
+        match accepted {
+            Ok((stream, remote)) => {
+                if let Err(error) = connection::open(Transport::Tcp(stream), remote, &driver) {
+                    log::error!("a connection of {remote} cannot be taken in: {error}");
+                }
+                reactor::get().settle();
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+            Err(error) if is_exhausted(&error) => return rest(key, &error),
+            // The peer has changed its mind, or the network did; the next one in the queue has not.
+            Err(_) => {}
+        }
+    }
+    reactor::get().list(Kind::Listener, key);
+}
+
+fn is_exhausted(error: &io::Error) -> bool {
+    let exhausted = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
+    error.raw_os_error().is_some_and(|code| exhausted.iter().any(|errno| errno.raw_os_error() == code))
+}
+
+/// Stops accepting for a moment. The connections wait in the system's queue meanwhile.
+#[cold]
+fn rest(key: Key, error: &io::Error) {
+    log::error!("no connection can be accepted, trying again in 0.1 s: {error}");
+    let set_resting = move |resting| {
+        registry().with(|table| {
+            if let Some(listener) = table.get_mut(key).and_then(|entry| entry.listener.as_mut()) {
+                listener.resting = resting;
+            }
+        });
+    };
+    set_resting(true);
+    let wake = move |_| {
+        set_resting(false);
+        reactor::get().list(Kind::Listener, key);
+    };
+    if reactor::get().add_timer(REST, ONCE, Box::new(wake)).is_err() {
+        set_resting(false);
+        reactor::get().list(Kind::Listener, key);
+    }
+}

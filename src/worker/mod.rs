@@ -1,0 +1,358 @@
+//! Workers: an address, a protocol, callbacks; and the start and end of the loop.
+
+mod callbacks;
+mod listener;
+mod registry;
+pub(crate) mod run;
+mod signals;
+
+use std::any::Any;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::marker::PhantomData;
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+use crate::address::Address;
+use crate::callback::{self, PanicPolicy};
+use crate::connection::{Driver, Handlers, TcpConnection};
+use crate::data::{self, Bag};
+use crate::error::{Error, Result};
+use crate::protocols::Codec;
+use crate::reactor::{self, Key};
+
+use registry::{Entry, WorkerData, registry};
+
+/// A listener for one protocol and what happens on its connections, by a handle that is copied freely.
+///
+/// Make workers, set their callbacks, then [`Worker::run_all`]. A worker may be captured by its own callbacks.
+/// Everything happens on the thread that does so.
+///
+/// ```
+/// use workerman::{Http, Worker};
+///
+/// let worker = Worker::<Http>::new("http://127.0.0.1:0");
+/// worker.on_message(|connection, request| {
+///     connection.send(format!("hello from {}", request.path()));
+/// });
+/// # Worker::stop_all();
+/// Worker::run_all()?;
+/// # workerman::Result::Ok(())
+/// ```
+pub struct Worker<P> {
+    key: Key,
+    protocol: PhantomData<*const P>,
+}
+
+/// # Making and naming
+impl<P: Codec> Worker<P> {
+    /// A worker for this address: `scheme://host:port`, or `host:port`. Port 0 lets the system choose, see
+    /// [`local_addr`](Self::local_addr). With `""` the worker has no listener.
+    ///
+    /// Nothing is bound yet, and an address that is wrong is not an error yet: [`Worker::run_all`] and
+    /// [`listen`](Self::listen) tell.
+    ///
+    /// ```
+    /// # use workerman::{Http, Worker};
+    /// let all_interfaces = Worker::<Http>::new("http://0.0.0.0:8080");
+    /// let ipv6 = Worker::<Http>::new("http://[::1]:8080");
+    /// let without_scheme = Worker::<Http>::new("127.0.0.1:8080");
+    /// let without_listener = Worker::<Http>::new("");
+    /// ```
+    #[doc(alias = "__construct")]
+    pub fn new(address: &str) -> Self {
+        if reactor::get().is_stray() {
+            log::warn!("a worker was made on a thread without an event loop while another thread runs one");
+        }
+        let handlers = Rc::new(Handlers::<P>::new());
+        let entry = Entry {
+            name: "none".to_owned(),
+            address: Address::parse(address, P::SCHEME).map_err(Some),
+            listener: None,
+            driver: Rc::clone(&handlers) as Rc<dyn Driver>,
+            handlers: Rc::clone(&handlers) as Rc<dyn Any>,
+            on_start: Rc::default(),
+            on_stop: Rc::default(),
+            data: Bag::default(),
+        };
+        let inserted = registry().with(|table| table.insert(entry));
+        // A worker past the four-millionth is one that nothing ever happens to.
+        let key = inserted.unwrap_or(Key { slot: u32::MAX, generation: u32::MAX });
+        handlers.set_worker(key);
+        Self { key, protocol: PhantomData }
+    }
+
+    /// The worker's name, `none` unless set.
+    ///
+    /// ```
+    /// # use workerman::{Http, Worker};
+    /// assert_eq!(Worker::<Http>::new("").name(), "none");
+    /// ```
+    pub fn name(self) -> String {
+        self.entry(|entry| entry.name.clone()).unwrap_or_default()
+    }
+
+    /// Names the worker, for logs and errors.
+    ///
+    /// ```
+    /// # use workerman::{Http, Worker};
+    /// let worker = Worker::<Http>::new("");
+    /// worker.set_name("api");
+    /// assert_eq!(worker.name(), "api");
+    /// ```
+    pub fn set_name(self, name: &str) {
+        self.entry(|entry| name.clone_into(&mut entry.name));
+    }
+
+    /// Where the worker listens, once it does: with port 0 this is how the port is learnt.
+    ///
+    /// ```
+    /// # use workerman::{Http, Worker};
+    /// let worker = Worker::<Http>::new("http://127.0.0.1:0");
+    /// worker.on_worker_start(|worker| println!("listening on {:?}", worker.local_addr()));
+    /// ```
+    #[doc(alias = "getSocketName")]
+    pub fn local_addr(self) -> Option<SocketAddr> {
+        self.entry(|entry| entry.listener.as_ref().map(|listener| listener.local)).flatten()
+    }
+}
+
+/// # Connections
+impl<P: Codec> Worker<P> {
+    /// The worker's connections, one after another. The walk holds nothing fast: connections may be closed and sent to
+    /// on the way, and those that come meanwhile may be met or not.
+    ///
+    /// ```
+    /// # use workerman::{Http, ServerSentEvents, Timer, Worker};
+    /// # let worker = Worker::<Http>::new("");
+    /// Timer::add(1, move || {
+    ///     let event = ServerSentEvents::new().data("to all");
+    ///     for connection in worker.connections() {
+    ///         connection.send(&event);
+    ///     }
+    /// });
+    /// # workerman::Timer::del_all();
+    /// ```
+    pub fn connections(self) -> Connections<P> {
+        Connections { worker: self.key, next_slot: 0, protocol: PhantomData }
+    }
+
+    /// The connection with this id, if it is this worker's: PHP's `$worker->connections[$id]`.
+    ///
+    /// ```
+    /// # use workerman::{Http, Worker};
+    /// # let worker = Worker::<Http>::new("");
+    /// assert!(worker.connection(1).is_none());
+    /// ```
+    #[doc(alias = "connections")]
+    pub fn connection(self, id: u64) -> Option<TcpConnection<P>> {
+        TcpConnection::find(id).filter(|connection| connection.worker_key() == Some(self.key))
+    }
+}
+
+/// # Listening
+impl<P: Codec> Worker<P> {
+    /// Listens now: in a callback, for a worker that is made while the loop runs. Its `on_worker_start` is not called,
+    /// as in PHP. A worker that listens already goes on doing so.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Address`] and [`Error::Listen`] name the address and the cause.
+    ///
+    /// ```
+    /// # use workerman::{Http, Worker};
+    /// # let worker = Worker::<Http>::new("");
+    /// worker.on_worker_start(|_| -> workerman::Result<()> {
+    ///     let inner = Worker::<Http>::new("http://127.0.0.1:0");
+    ///     inner.on_message(|connection, _request| connection.send("from inside"));
+    ///     inner.listen()?;
+    ///     Ok(())
+    /// });
+    /// ```
+    pub fn listen(self) -> Result<(), Error> {
+        run::listen(self.key)
+    }
+
+    /// Stops accepting and closes the listener; the connections stay.
+    ///
+    /// ```
+    /// # use workerman::{Http, Worker};
+    /// # let worker = Worker::<Http>::new("");
+    /// worker.on_message(move |connection, _request| {
+    ///     worker.unlisten();
+    ///     connection.send("nobody else comes in")
+    /// });
+    /// ```
+    pub fn unlisten(self) {
+        self.entry(|entry| entry.listener = None);
+    }
+}
+
+/// # Data of its own
+impl<P: Codec> Worker<P> {
+    /// Keeps a value with the worker: the place for what PHP programs hang on it, such as `$worker->uidConnections`.
+    /// There is one value of each type.
+    ///
+    /// ```
+    /// # use std::collections::HashMap;
+    /// # use workerman::{Http, TcpConnection, Worker};
+    /// # let worker = Worker::<Http>::new("");
+    /// struct Users(HashMap<u32, TcpConnection<Http>>);
+    ///
+    /// worker.set(Users(HashMap::new()));
+    /// worker.on_connect(move |connection| {
+    ///     worker.with(|users: &mut Users| users.0.insert(7, connection));
+    /// });
+    /// ```
+    pub fn set<T: 'static>(self, value: T) {
+        data::set(WorkerData(self.key), value);
+    }
+
+    /// A copy of the value of this type.
+    ///
+    /// ```
+    /// # use workerman::{Http, Worker};
+    /// let worker = Worker::<Http>::new("");
+    /// worker.set(5_u32);
+    /// assert_eq!(worker.get(), Some(5_u32));
+    /// ```
+    pub fn get<T: Clone + 'static>(self) -> Option<T> {
+        data::get(WorkerData(self.key))
+    }
+
+    /// Lends the value of this type to a closure; `None` if there is none, or while another `with` has it.
+    ///
+    /// ```
+    /// # use workerman::{Http, Worker};
+    /// let worker = Worker::<Http>::new("");
+    /// worker.set(5_u32);
+    /// worker.with(|number: &mut u32| *number += 1);
+    /// assert_eq!(worker.get(), Some(6_u32));
+    /// ```
+    pub fn with<T: 'static, R>(self, f: impl FnOnce(&mut T) -> R) -> Option<R> {
+        data::with(WorkerData(self.key), f)
+    }
+}
+
+/// # All workers of a thread
+impl Worker<()> {
+    /// Starts all workers made on this thread and handles events until [`Worker::stop_all`], SIGINT or SIGTERM.
+    ///
+    /// Every worker's address is bound first, then every `on_worker_start` runs, then connections are accepted. At the
+    /// end every `on_worker_stop` runs, then the connections close: what they have queued may take up to 2 s to leave,
+    /// and each gets its `on_close`.
+    ///
+    /// # Errors
+    ///
+    /// An [`Error`]: an address that is wrong, a port in use, a failing `on_worker_start`, a loop that is running on
+    /// this thread already.
+    ///
+    /// ```no_run
+    /// use workerman::{Http, Worker};
+    ///
+    /// fn main() -> workerman::Result<()> {
+    ///     let worker = Worker::<Http>::new("http://0.0.0.0:8080");
+    ///     worker.on_message(|connection, _request| connection.send("hello"));
+    ///     Worker::run_all()
+    /// }
+    /// ```
+    #[doc(alias = "runAll")]
+    pub fn run_all() -> Result<()> {
+        run::run_all()
+    }
+
+    /// Ends the loop of this thread after its present turn.
+    ///
+    /// ```
+    /// # use workerman::{Timer, Worker};
+    /// Timer::delay(0.01, Worker::stop_all);
+    /// Worker::run_all()?;
+    /// # workerman::Result::Ok(())
+    /// ```
+    #[doc(alias = "stopAll")]
+    pub fn stop_all() {
+        reactor::get().stop();
+    }
+
+    /// Sets what a panic or an `Err` in a callback costs, for the loop of this thread.
+    ///
+    /// ```
+    /// # use workerman::{PanicPolicy, Worker};
+    /// Worker::set_panic_policy(PanicPolicy::CloseConnection);
+    /// ```
+    pub fn set_panic_policy(policy: PanicPolicy) {
+        callback::set_policy(policy);
+    }
+
+    /// Whether the loop of the main thread takes SIGINT and SIGTERM, which is so unless set otherwise. Call it before
+    /// `run_all`.
+    ///
+    /// ```
+    /// # use workerman::Worker;
+    /// Worker::set_signals(false);
+    /// ```
+    pub fn set_signals(enabled: bool) {
+        signals::set_enabled(enabled);
+    }
+}
+
+impl<P> Worker<P> {
+    pub(crate) fn key(self) -> Key {
+        self.key
+    }
+
+    fn entry<R>(self, f: impl FnOnce(&mut Entry) -> R) -> Option<R> {
+        registry().with(|table| Some(f(table.get_mut(self.key)?)))
+    }
+}
+
+/// The driver of a worker, for connections that no listener brings.
+pub(crate) fn driver(key: Key) -> Option<Rc<dyn Driver>> {
+    registry().with(|table| Some(Rc::clone(&table.get(key)?.driver)))
+}
+
+/// A walk over a worker's connections; see [`Worker::connections`].
+#[derive(Debug)]
+pub struct Connections<P> {
+    worker: Key,
+    next_slot: u32,
+    protocol: PhantomData<*const P>,
+}
+
+impl<P: Codec> Iterator for Connections<P> {
+    type Item = TcpConnection<P>;
+
+    fn next(&mut self) -> Option<TcpConnection<P>> {
+        let connection = TcpConnection::next_of(self.worker, self.next_slot)?;
+        self.next_slot = connection.slot() + 1;
+        Some(connection)
+    }
+}
+
+impl<P> Clone for Worker<P> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<P> Copy for Worker<P> {}
+
+impl<P> PartialEq for Worker<P> {
+    fn eq(&self, other: &Self) -> bool {
+        self.key == other.key
+    }
+}
+
+impl<P> Eq for Worker<P> {}
+
+impl<P> Hash for Worker<P> {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        self.key.hash(hasher);
+    }
+}
+
+impl<P> fmt::Debug for Worker<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Worker({})", self.key.number())
+    }
+}

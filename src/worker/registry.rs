@@ -1,0 +1,68 @@
+//! The workers of a thread, by key, without their types.
+
+use std::any::Any;
+use std::fmt;
+use std::rc::Rc;
+
+use super::listener::Listener;
+use crate::address::Address;
+use crate::callback::Slot;
+use crate::connection::Driver;
+use crate::data::{Bag, Holder};
+use crate::error::{BoxError, Error};
+use crate::reactor::{Key, Table};
+use crate::shared::{Leaked, Shared};
+
+thread_local! {
+    static REGISTRY: Leaked<Shared<Table<Entry>>> = const { Leaked::new() };
+}
+
+/// The workers of this thread.
+pub(super) fn registry() -> &'static Shared<Table<Entry>> {
+    REGISTRY.with(Leaked::get)
+}
+
+/// A callback of the worker itself; its argument is captured.
+pub(super) type WorkerCallback = Slot<dyn FnMut() -> Result<(), BoxError>>;
+
+pub(super) struct Entry {
+    pub(super) name: String,
+    /// What `new` could not return: it comes out of `listen` and `run_all`.
+    pub(super) address: Result<Address, Option<Error>>,
+    pub(super) listener: Option<Listener>,
+    pub(super) driver: Rc<dyn Driver>,
+    /// The same as `driver`, with a way back to its type.
+    pub(super) handlers: Rc<dyn Any>,
+    pub(super) on_start: Rc<WorkerCallback>,
+    pub(super) on_stop: Rc<WorkerCallback>,
+    pub(super) data: Bag,
+}
+
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entry").field("name", &self.name).field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+/// The keys of all workers, in the order of their slots.
+pub(super) fn keys() -> Vec<Key> {
+    registry().with(|table| {
+        let mut keys = Vec::with_capacity(table.len());
+        let mut slot = 0;
+        while let Some((key, _)) = table.next_from(slot) {
+            keys.push(key);
+            slot = key.slot + 1;
+        }
+        keys
+    })
+}
+
+/// A worker's key as a holder of data; a bare key is a connection's.
+#[derive(Clone, Copy)]
+pub(super) struct WorkerData(pub(super) Key);
+
+impl Holder for WorkerData {
+    fn bag<R>(self, f: impl FnOnce(&mut Bag) -> R) -> Option<R> {
+        registry().with(|table| Some(f(&mut table.get_mut(self.0)?.data)))
+    }
+}
