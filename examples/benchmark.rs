@@ -6,7 +6,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use rustix::time::{ClockId, clock_gettime};
+use nix::time::{ClockId, clock_gettime};
 use workerman::{Http, Response, ServerSentEvents, TcpConnection, Timer, Worker};
 
 fn main() -> workerman::Result<()> {
@@ -41,6 +41,9 @@ fn main() -> workerman::Result<()> {
     worker.on_worker_start(move |_| {
         Timer::add(interval, move || {
             worker.with(|subscribers: &mut Subscribers| {
+                if subscribers.0.is_empty() {
+                    return;
+                }
                 let event = event(size);
                 subscribers.0.retain(|connection| connection.send(&event) != workerman::SendStatus::Closed);
             })
@@ -54,8 +57,8 @@ struct Subscribers(Vec<TcpConnection<Http>>);
 
 /// An event of `size` bytes that carries the time at which it was made.
 fn event(size: usize) -> ServerSentEvents {
-    let now = clock_gettime(ClockId::Monotonic);
-    let stamp = format!("T{:020} ", i128::from(now.tv_sec) * 1_000_000_000 + i128::from(now.tv_nsec));
+    let now = clock_gettime(ClockId::CLOCK_MONOTONIC).map(Duration::from).unwrap_or_default();
+    let stamp = format!("T{:020} ", now.as_nanos());
     let width = size.saturating_sub("data: \n\n".len());
     ServerSentEvents::new().data(format!("{stamp:x<width$}"))
 }

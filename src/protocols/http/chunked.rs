@@ -25,6 +25,8 @@
 
 use std::io::Write as _;
 
+use super::class::TOKEN;
+
 /// Bytes between one chunk's size and its CRLF.
 const MAX_EXTENSION: u16 = 256;
 /// Such bytes in a whole body.
@@ -130,7 +132,7 @@ impl Decoder {
                 (State::DataCr, b'\r') => State::DataLf,
                 (State::DataLf, b'\n') => self.start(State::Size),
                 (State::Trailer, b'\r') => State::LastLf,
-                (State::Trailer | State::Name, _) if is_token(byte) => self.trailer(State::Name)?,
+                (State::Trailer | State::Name, _) if TOKEN.has(byte) => self.trailer(State::Name)?,
                 (State::Name, b':') => self.trailer(State::Value)?,
                 (State::Value, b'\r') => self.trailer(State::ValueLf)?,
                 (State::Value, _) if is_text(byte) => self.trailer(State::Value)?,
@@ -195,11 +197,6 @@ fn count(bytes: &mut u16, max: u16) -> Result<(), Error> {
 /// A byte of a field value or an extension: no control character except HTAB.
 fn is_text(byte: u8) -> bool {
     byte == b'\t' || !byte.is_ascii_control()
-}
-
-/// A byte of a field name.
-fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 #[cfg(test)]
@@ -468,7 +465,7 @@ mod tests {
             push_size(&mut input, 0, last);
             for (name, value) in trailers {
                 input.push(b'x');
-                input.extend(name.into_iter().filter(|byte| is_token(*byte)));
+                input.extend(name.into_iter().filter(|byte| TOKEN.has(*byte)));
                 input.push(b':');
                 input.extend(value);
                 input.extend_from_slice(CRLF);

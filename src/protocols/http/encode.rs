@@ -194,21 +194,14 @@ impl Http {
 }
 
 impl Response {
+    #[inline]
     fn is_event_stream(&self) -> bool {
-        const STREAM: &str = "text/event-stream";
-        let is_stream = |kind: &str| kind.get(..STREAM.len()).is_some_and(|start| start.eq_ignore_ascii_case(STREAM));
-        self.headers.has(Known::ContentType)
-            && !matches!(self.status, 100..=199 | 204 | 304)
-            && self.headers.get("content-type").is_some_and(is_stream)
+        self.headers.has(Known::EventStream) && !matches!(self.status, 100..=199 | 204 | 304)
     }
 
     #[inline]
     fn wants_close(&self) -> bool {
-        self.headers.has(Known::Connection)
-            && self
-                .headers
-                .get("connection")
-                .is_some_and(|value| value.split(',').any(|token| token.trim().eq_ignore_ascii_case("close")))
+        self.headers.has(Known::Close)
     }
 }
 

@@ -8,6 +8,7 @@ use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
 
+use super::class::REG_NAME;
 use super::request::{Field, Request};
 
 /// The blank line that ends a head must begin before this offset.
@@ -213,7 +214,7 @@ fn check_host(value: &[u8]) -> Result<(), Refusal> {
         None => {
             let end = memchr::memchr(b':', value).unwrap_or(value.len());
             let (name, port) = value.split_at(end);
-            (!name.is_empty() && name.iter().all(|byte| is_reg_name(*byte)), Some(port))
+            (!name.is_empty() && name.iter().all(|byte| REG_NAME.has(*byte)), Some(port))
         }
     };
     let port_ok = match port {
@@ -223,9 +224,4 @@ fn check_host(value: &[u8]) -> Result<(), Refusal> {
         Some(_) => false,
     };
     if name_ok && port_ok { Ok(()) } else { Err(Refusal::malformed("a malformed Host")) }
-}
-
-/// `unreserved`, `sub-delims` and `%` of RFC 3986.
-fn is_reg_name(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=".contains(&byte)
 }

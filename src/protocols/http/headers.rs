@@ -3,7 +3,8 @@
 //! Invariants: names are found without regard to case; a line can never be split, because a name that is not a token
 //! and a value with CR, LF or NUL are left out, with a warning.
 
-use super::super::pool;
+use super::class::TOKEN;
+use crate::protocols::pool;
 
 /// Header lines, each `Name: value CRLF`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -12,7 +13,7 @@ pub(super) struct Headers {
     known: u16,
 }
 
-/// Headers that change how an answer is framed or which defaults it gets.
+/// What changes how an answer is framed or which defaults it gets: found once, when it is set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u16)]
 pub(super) enum Known {
@@ -23,6 +24,10 @@ pub(super) enum Known {
     Date = 16,
     TransferEncoding = 32,
     XAccelBuffering = 64,
+    /// The value of `Content-Type` opens an event stream.
+    EventStream = 128,
+    /// The value of `Connection` closes it.
+    Close = 256,
 }
 
 impl Known {
@@ -40,6 +45,34 @@ impl Known {
         };
         name.eq_ignore_ascii_case(text).then_some(known)
     }
+
+    /// What the value of a known header means besides.
+    #[inline]
+    fn of_value(self, value: &str) -> u16 {
+        const STREAM: &str = "text/event-stream";
+        let meaning = match self {
+            Self::ContentType => {
+                let is_stream = value.get(..STREAM.len()).is_some_and(|start| start.eq_ignore_ascii_case(STREAM));
+                is_stream.then_some(Self::EventStream)
+            }
+            Self::Connection => {
+                let closes = value.split(',').any(|token| token.trim().eq_ignore_ascii_case("close"));
+                closes.then_some(Self::Close)
+            }
+            _ => None,
+        };
+        meaning.map_or(0, |meaning| meaning as u16)
+    }
+
+    /// The bits that go with this header.
+    fn bits(self) -> u16 {
+        let of_value = match self {
+            Self::ContentType => Self::EventStream as u16,
+            Self::Connection => Self::Close as u16,
+            _ => 0,
+        };
+        self as u16 | of_value
+    }
 }
 
 impl Headers {
@@ -47,7 +80,7 @@ impl Headers {
     pub(super) fn set(&mut self, name: &str, value: &str) {
         if is_valid(name, value) {
             self.remove(name);
-            self.push(name, value);
+            self.push(name, value, Known::of(name));
         }
     }
 
@@ -55,15 +88,16 @@ impl Headers {
     #[inline]
     pub(super) fn add(&mut self, name: &str, value: &str) {
         if is_valid(name, value) {
-            if Known::of(name).is_some_and(|known| self.has(known)) {
+            let known = Known::of(name);
+            if known.is_some_and(|known| self.has(known)) {
                 self.remove(name);
             }
-            self.push(name, value);
+            self.push(name, value, known);
         }
     }
 
     pub(super) fn remove(&mut self, name: &str) {
-        if self.get(name).is_none() {
+        if self.lines.is_empty() || self.get(name).is_none() {
             return;
         }
         let mut kept = pool::take();
@@ -72,7 +106,7 @@ impl Headers {
         }
         pool::give(std::mem::replace(&mut self.lines, kept));
         if let Some(known) = Known::of(name) {
-            self.known &= !(known as u16);
+            self.known &= !known.bits();
         }
     }
 
@@ -105,13 +139,13 @@ impl Headers {
     }
 
     #[inline]
-    fn push(&mut self, name: &str, value: &str) {
+    fn push(&mut self, name: &str, value: &str, known: Option<Known>) {
         if self.lines.capacity() == 0 {
             self.lines = pool::take();
         }
         append(&mut self.lines, name, value);
-        if let Some(known) = Known::of(name) {
-            self.known |= known as u16;
+        if let Some(known) = known {
+            self.known |= known as u16 | known.of_value(value);
         }
     }
 }
@@ -127,18 +161,13 @@ fn append(lines: &mut Vec<u8>, name: &str, value: &str) {
 
 #[inline]
 fn is_valid(name: &str, value: &str) -> bool {
-    let valid =
-        !name.is_empty() && name.bytes().all(is_token) && memchr::memchr3(b'\r', b'\n', 0, value.as_bytes()).is_none();
+    let valid = !name.is_empty()
+        && name.bytes().all(|byte| TOKEN.has(byte))
+        && memchr::memchr3(b'\r', b'\n', 0, value.as_bytes()).is_none();
     if !valid {
         log::warn!("response header left out: {name:?} is not a name, or {value:?} has a line break or NUL in it");
     }
     valid
-}
-
-/// `tchar` of RFC 9110 §5.6.2.
-#[inline]
-fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte == b'-' || b"!#$%&'*+.^_`|~".contains(&byte)
 }
 
 #[cfg(test)]

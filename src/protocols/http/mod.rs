@@ -15,6 +15,7 @@
 //! framed by us, so what the app sends can never be read as a second answer.
 
 mod chunked;
+mod class;
 mod encode;
 mod exchange;
 mod head;

@@ -282,10 +282,17 @@ impl Request {
         }
     }
 
+    /// Path and query of the target.
     fn split_target(&self) -> (&str, &str) {
         let target = self.uri();
-        let target = target.split_once('#').map_or(target, |(before, _)| before);
-        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let (path, query) = match memchr::memchr2(b'?', b'#', target.as_bytes()) {
+            None => (target, ""),
+            Some(end) => {
+                let (path, rest) = target.split_at(end);
+                let query = rest.strip_prefix('?').unwrap_or_default();
+                (path, query.split_once('#').map_or(query, |(query, _fragment)| query))
+            }
+        };
         if path.starts_with('/') {
             return (path, query);
         }

@@ -1,0 +1,48 @@
+//! Classes of bytes, as tables: one look per byte.
+
+/// A set of bytes.
+pub(super) struct Class([bool; 256]);
+
+/// `tchar` of RFC 9110 §5.6.2.
+pub(super) static TOKEN: Class = Class::alphanumeric_and(b"!#$%&'*+-.^_`|~");
+
+/// `unreserved`, `sub-delims` and `%` of RFC 3986: what a host's name is made of.
+pub(super) static REG_NAME: Class = Class::alphanumeric_and(b"-._~%!$&'()*+,;=");
+
+impl Class {
+    #[allow(clippy::indexing_slicing)] // evaluated by the compiler
+    const fn alphanumeric_and(others: &[u8]) -> Self {
+        let mut class = [false; 256];
+        let mut byte = 0_u8;
+        while byte < 128 {
+            class[byte as usize] = byte.is_ascii_alphanumeric();
+            byte += 1;
+        }
+        let mut at = 0;
+        while at < others.len() {
+            class[others[at] as usize] = true;
+            at += 1;
+        }
+        Self(class)
+    }
+
+    #[inline]
+    pub(super) fn has(&self, byte: u8) -> bool {
+        self.0.get(usize::from(byte)).copied().unwrap_or(false)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tables_hold_what_the_standards_list() {
+        for byte in 0..=255_u8 {
+            let token = byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+            assert_eq!(TOKEN.has(byte), token, "{byte}");
+            let reg_name = byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=".contains(&byte);
+            assert_eq!(REG_NAME.has(byte), reg_name, "{byte}");
+        }
+    }
+}
