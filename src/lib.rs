@@ -38,12 +38,14 @@
 //! them.
 
 #![forbid(unsafe_code)]
-#![doc(test(attr(deny(warnings))))]
+#![doc(test(attr(deny(warnings), allow(dead_code, unused_variables))))]
 
 mod address;
 mod callback;
 mod connection;
 mod data;
+#[cfg(doctest)]
+mod docs;
 mod error;
 mod protocols;
 mod reactor;

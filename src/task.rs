@@ -17,7 +17,7 @@ use crate::reactor::{self, LoopError, SharedRemote};
 ///     });
 /// });
 /// Worker::run_all()?;
-/// # workerman::Result::Ok(())
+/// # workerman::Result::<()>::Ok(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct LoopHandle(SharedRemote);

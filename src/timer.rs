@@ -26,7 +26,7 @@ use crate::reactor::{self, Key, ONCE, TimerCallback as Boxed};
 ///     }
 /// });
 /// Worker::run_all()?;
-/// # workerman::Result::Ok(())
+/// # workerman::Result::<()>::Ok(())
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Timer;

@@ -135,7 +135,7 @@ impl<P: Codec> TcpConnection<P> {
         });
     }
 
-    /// Called when a message cannot be sent: with [`SEND_FAIL`] and a text.
+    /// Called when a message cannot be sent: with [`SEND_FAIL`](crate::SEND_FAIL) and a text.
     ///
     /// ```
     /// # use workerman::{Http, Worker};

@@ -12,7 +12,7 @@ use crate::protocols::Codec;
 /// # Callbacks
 ///
 /// Each may be set again at any time, which counts for all connections from the next event on. A callback may return
-/// nothing, what `send` or `Timer` return, or a `Result`: see [`PanicPolicy`] for what an error costs.
+/// nothing, what `send` or `Timer` return, or a `Result`: see [`PanicPolicy`](crate::PanicPolicy) for what an error costs.
 impl<P: Codec> Worker<P> {
     /// Called when the loop starts, before the worker accepts connections. An error here ends `run_all` with it.
     ///

@@ -37,7 +37,7 @@ use registry::{Entry, WorkerData, registry};
 /// });
 /// # Worker::stop_all();
 /// Worker::run_all()?;
-/// # workerman::Result::Ok(())
+/// # workerman::Result::<()>::Ok(())
 /// ```
 pub struct Worker<P> {
     key: Key,
@@ -267,7 +267,7 @@ impl Worker<()> {
     /// # use workerman::{Timer, Worker};
     /// Timer::delay(0.01, Worker::stop_all);
     /// Worker::run_all()?;
-    /// # workerman::Result::Ok(())
+    /// # workerman::Result::<()>::Ok(())
     /// ```
     #[doc(alias = "stopAll")]
     pub fn stop_all() {

@@ -1,0 +1,10 @@
+//! The code in the pages of `docs/` and in the README, compiled by `cargo test`.
+
+#[doc = include_str!("../README.md")]
+mod readme {}
+#[doc = include_str!("../docs/design.md")]
+mod design {}
+#[doc = include_str!("../docs/porting.md")]
+mod porting {}
+#[doc = include_str!("../docs/sse.md")]
+mod sse {}
