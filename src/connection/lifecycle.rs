@@ -116,6 +116,9 @@ pub(super) fn close_unfinished(key: Key) {
 fn forget(key: Key) {
     let connection = state().with(|state| state.table.remove(key));
     let Some(connection) = connection else { return };
+    if connection.flags.has(Flags::OWES) {
+        log::info!("connection {}: closed with a request that was not answered", key.number());
+    }
     let count = connection.driver.connections();
     count.set(count.get().saturating_sub(1));
     // Nothing of the user's is in a connection without these.
@@ -170,7 +173,8 @@ impl State {
                 self.end(key);
             }
             Status::Closing => self.shut(key),
-            Status::Ending => {
+            Status::Ending if !connection.flags.has(Flags::FIN_SENT) => {
+                connection.flags.set(Flags::FIN_SENT);
                 connection.transport.shutdown_write();
                 expire_after(LINGER, key, |connection| connection.status == Status::Ending);
             }
@@ -216,19 +220,30 @@ impl State {
         }
     }
 
-    /// Remembers events that nobody can act on now, and ends what cannot go on.
+    /// Remembers what an event said, and ends what cannot go on. While bytes are wanted, reading finds out by itself.
     pub(super) fn note(&mut self, key: Key, readiness: Readiness) {
         let Some(connection) = self.table.get_mut(key) else { return };
         connection.note(readiness);
-        let reads = connection.wants_input();
-        if readiness.error && !reads {
+        if readiness.error && !connection.wants_input() {
             self.shut(key);
-        } else if readiness.read_closed && !reads && connection.status == Status::Established {
-            if connection.is_stream() {
-                self.shut(key);
-            } else if connection.flags.has(Flags::OWES) {
-                self.peer_finished(key);
-            }
+        } else {
+            self.heed_fin(key);
+        }
+    }
+
+    /// A FIN that reading will not come upon: behind a request that waits for its answer, or on an open stream, whose
+    /// peer can only have gone.
+    pub(super) fn heed_fin(&mut self, key: Key) {
+        let Some(connection) = self.table.get_mut(key) else { return };
+        let unread = connection.flags.has(Flags::READ_CLOSED) && !connection.wants_input();
+        if !unread || connection.status != Status::Established {
+            return;
+        }
+        if connection.is_stream() {
+            self.flush(key);
+            self.shut(key);
+        } else if connection.flags.has(Flags::OWES) {
+            self.peer_finished(key);
         }
     }
 }

@@ -87,14 +87,16 @@ impl<P: Codec> TcpConnection<P> {
             codec.encode_raw(bytes.as_ref(), output);
             Encoded::Done
         });
-        let settle = state().with(|state| {
-            let connection = state.get(self.key).filter(|connection| connection.flags.has(Flags::OWES))?;
-            connection.flags.set(Flags::RAW);
-            // Outside of callbacks there is no return to wait for.
-            (!callback::is_inside()).then(|| Rc::clone(&connection.driver))
+        let unsettled = self.update(|connection| {
+            let answers = connection.flags.has(Flags::OWES);
+            connection.flags.assign(Flags::RAW, answers);
+            (answers && !connection.flags.has(Flags::CORKED | Flags::TOUCHED)).then(|| Rc::clone(&connection.driver))
         });
-        if let Some(driver) = settle {
-            driver.settle_raw(self.key);
+        match unsettled.flatten() {
+            Some(_) if callback::is_inside() => write::touch(self.key),
+            // Outside of callbacks there is no return to wait for.
+            Some(driver) => driver.settle_raw(self.key),
+            None => {}
         }
         status
     }

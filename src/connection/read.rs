@@ -146,6 +146,7 @@ impl State {
             let flushed = self.flush(key);
             self.after_flush(key, flushed);
         }
+        self.heed_fin(key);
         // Over its budget, or answered from elsewhere meanwhile: it goes on in the next turn.
         if let Some(connection) = self.get(key) {
             connection.list_if_ready(key);

@@ -121,6 +121,8 @@ impl Flags {
     pub(super) const STRAY_LOGGED: u16 = 1 << 12;
     /// The connection has callbacks of its own.
     pub(super) const OWN_CALLBACKS: u16 = 1 << 13;
+    /// Our FIN is out.
+    pub(super) const FIN_SENT: u16 = 1 << 14;
 
     #[inline]
     pub(super) fn has(self, bits: u16) -> bool {

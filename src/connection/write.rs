@@ -63,6 +63,16 @@ pub(super) fn transmit<P: Codec>(
     status
 }
 
+/// Has the connection visited when the current callback returns.
+pub(super) fn touch(key: Key) {
+    state().with(|state| {
+        if let Some(connection) = state.get(key) {
+            connection.flags.set(Flags::TOUCHED);
+        }
+    });
+    reactor::get().touch(key);
+}
+
 impl State {
     /// Takes what encoding needs out of the table, or says why nothing can be sent.
     #[inline]
@@ -160,9 +170,7 @@ impl State {
             }
             let flushed = self.flush(key);
             self.after_flush(key, flushed);
-            if let Some(connection) = self.table.get_mut(key) {
-                connection.list_if_ready(key);
-            }
+            self.go_on(key);
             match flushed {
                 Flushed::Empty => return (SendStatus::Sent, false),
                 Flushed::Failed => return (SendStatus::Closed, false),
@@ -242,6 +250,12 @@ impl State {
             // As PHP does: what breaks in the background is told by `on_close` alone.
             Flushed::Failed => self.shut(key),
         }
+        self.go_on(key);
+    }
+
+    /// An answer may be complete now, and let the next request in, or a FIN that stood behind it.
+    fn go_on(&mut self, key: Key) {
+        self.heed_fin(key);
         if let Some(connection) = self.get(key) {
             connection.list_if_ready(key);
         }
@@ -264,9 +278,6 @@ pub(super) fn flush_touched(key: Key) {
             let flushed = state.flush(key);
             state.after_flush(key, flushed);
         }
-        // A late answer lets the next request in.
-        if let Some(connection) = state.get(key) {
-            connection.list_if_ready(key);
-        }
+        state.go_on(key);
     });
 }

@@ -288,11 +288,18 @@ impl Reactor {
 
     #[inline]
     fn flush(&self) {
-        while let Some(key) = self.touched.with(Vec::pop) {
-            if let Some(handler) = self.handler(Kind::Connection).get() {
+        let mut touched = self.touched.with(std::mem::take);
+        if let Some(handler) = self.handler(Kind::Connection).get() {
+            for key in touched.drain(..) {
                 (handler.flush)(key);
             }
         }
+        // Its room is used again, unless flushing has touched others.
+        self.touched.with(|new| {
+            if new.is_empty() {
+                *new = touched;
+            }
+        });
     }
 
     fn handler(&self, kind: Kind) -> &Cell<Option<Handler>> {

@@ -6,6 +6,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::time::Duration;
 
 use mio::net::TcpListener;
@@ -34,6 +35,8 @@ pub(super) struct Listener {
     pub(super) local: SocketAddr,
     /// Out of descriptors: a timer will try again.
     resting: bool,
+    /// That was logged, and nothing was accepted since.
+    warned: bool,
 }
 
 /// Tells the loop who handles listeners.
@@ -50,7 +53,7 @@ pub(super) fn listen(key: Key, address: &Address) -> Result<(), Error> {
     let mut socket = bind_first(address).map_err(failed)?;
     let local = socket.local_addr().map_err(failed)?;
     reactor::get().register(&mut socket, Kind::Listener, key).map_err(failed)?;
-    let listener = Listener { socket, local, resting: false };
+    let listener = Listener { socket, local, resting: false, warned: false };
     registry().with(|table| {
         if let Some(entry) = table.get_mut(key) {
             entry.listener = Some(listener);
@@ -88,7 +91,9 @@ fn accept_ready(key: Key, _readiness: Readiness) {
         let accepted = registry().with(|table| {
             let entry = table.get_mut(key)?;
             let listener = entry.listener.as_mut().filter(|listener| !listener.resting)?;
-            Some((listener.socket.accept(), std::rc::Rc::clone(&entry.driver)))
+            let accepted = listener.socket.accept();
+            listener.warned &= accepted.is_err();
+            Some((accepted, Rc::clone(&entry.driver)))
         });
         let Some((accepted, driver)) = accepted else { return };
         match accepted {
@@ -115,21 +120,24 @@ fn is_exhausted(error: &io::Error) -> bool {
 /// Stops accepting for a moment. The connections wait in the system's queue meanwhile.
 #[cold]
 fn rest(key: Key, error: &io::Error) {
-    log::error!("no connection can be accepted, trying again in 0.1 s: {error}");
-    let set_resting = move |resting| {
-        registry().with(|table| {
-            if let Some(listener) = table.get_mut(key).and_then(|entry| entry.listener.as_mut()) {
-                listener.resting = resting;
-            }
-        });
-    };
-    set_resting(true);
-    let wake = move |_| {
-        set_resting(false);
-        reactor::get().list(Kind::Listener, key);
-    };
-    if reactor::get().add_timer(REST, ONCE, Box::new(wake)).is_err() {
-        set_resting(false);
-        reactor::get().list(Kind::Listener, key);
+    let already_warned = registry().with(|table| {
+        let listener = table.get_mut(key)?.listener.as_mut()?;
+        listener.resting = true;
+        Some(std::mem::replace(&mut listener.warned, true))
+    });
+    if already_warned == Some(false) {
+        log::error!("no connection can be accepted, trying every 0.1 s: {error}");
     }
+    if reactor::get().add_timer(REST, ONCE, Box::new(move |_| wake(key))).is_err() {
+        wake(key);
+    }
+}
+
+fn wake(key: Key) {
+    registry().with(|table| {
+        if let Some(listener) = table.get_mut(key).and_then(|entry| entry.listener.as_mut()) {
+            listener.resting = false;
+        }
+    });
+    reactor::get().list(Kind::Listener, key);
 }

@@ -54,10 +54,16 @@ impl Refusal {
     }
 }
 
-/// The length of an empty line in front of a request line, which a server should ignore (RFC 9112 §2.2).
+/// The length of an empty line in front of a request line, which a server should ignore (RFC 9112 §2.2); `None` while
+/// that cannot be told. Once a part of the head was `scanned`, there is none.
 #[inline]
-pub(super) fn leading_line(input: &[u8]) -> usize {
-    if input.starts_with(b"\r\n") { 2 } else { 0 }
+pub(super) fn leading_line(input: &[u8], scanned: u16) -> Option<usize> {
+    match input {
+        _ if scanned > 0 => Some(0),
+        [b'\r', b'\n', ..] => Some(2),
+        [b'\r'] => None,
+        _ => Some(0),
+    }
 }
 
 /// The length of the head at the start of `input`, its blank line included. The first `scanned` bytes were looked at
@@ -75,6 +81,10 @@ pub(super) fn find_end(input: &[u8], scanned: u16) -> Result<Option<usize>, Refu
 
 /// Parses a whole head, its blank line included.
 pub(super) fn parse(bytes: &[u8]) -> Result<Head, Refusal> {
+    // httparse skips any number of empty lines; the spans of a request begin at its first byte.
+    if let Some(b'\r' | b'\n') = bytes.first() {
+        return Err(Refusal::malformed("more than one empty line before the request"));
+    }
     let mut lines = [const { MaybeUninit::uninit() }; HEADERS_LIMIT];
     let mut parsed = httparse::Request::new(&mut []);
     match parsed.parse_with_uninit_headers(bytes, &mut lines) {

@@ -172,7 +172,9 @@ impl Http {
         limits: &Limits,
         output: &mut Output<'_>,
     ) -> Result<Step<Request>, Refusal> {
-        let skipped = if scanned == 0 { head::leading_line(input) } else { 0 };
+        let Some(skipped) = head::leading_line(input, scanned) else {
+            return Ok(Step::More { consumed: 0 });
+        };
         let rest = input.get(skipped..).unwrap_or_default();
         let Some(length) = head::find_end(rest, scanned)? else {
             // At most the head's limit, or `find_end` had refused it.

@@ -275,6 +275,8 @@ impl Request {
         bytes: &[u8],
         limit: usize,
     ) -> Result<(usize, bool), Refusal> {
+        // The limit is for head and body together.
+        let limit = limit.saturating_sub(usize::from(self.head_length));
         match decoder.decode(bytes, &mut self.buffer, limit) {
             Ok((taken, progress)) => Ok((taken, progress == chunked::Progress::Done)),
             Err(chunked::Error::TooLarge) => Err(Refusal::TOO_LARGE),
