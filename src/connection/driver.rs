@@ -181,17 +181,16 @@ impl<P: Codec> Driver for Handlers<P> {
     fn feed(&self, key: Key, bytes: &[u8]) -> usize {
         let mut done = 0;
         while done < bytes.len() {
-            let (mut codec, limits) = match state().with(|state| state.codec_for_input::<P>(key)) {
-                Input::Codec(codec, limits) => (codec, limits),
+            let (mut codec, mut outbound, limits) = match state().with(|state| state.check_out_input::<P>(key)) {
+                Input::Codec(codec, outbound, limits) => (codec, outbound, limits),
                 Input::Later => return done,
                 Input::Never => return bytes.len(),
             };
-            let mut queue = Outbound::default();
             let date = reactor::get().clock.date();
-            let mut output = Output::new(&mut queue, &date, 0);
+            let mut output = Output::new(&mut outbound, &date, 0);
             let step = codec.receive(bytes.get(done..).unwrap_or_default(), &limits, &mut output);
             let ticket = codec.ticket();
-            state().with(|state| state.put_codec_back(key, codec, &queue));
+            state().with(|state| state.check_in_input(key, codec, outbound));
             match step {
                 Step::More { consumed } => return done + consumed,
                 Step::Message { consumed, message } => {
@@ -253,15 +252,16 @@ impl<P: Codec> Driver for Handlers<P> {
 
 /// Whether more can be decoded now.
 enum Input<P> {
-    Codec(P, Limits),
+    Codec(P, Box<Outbound>, Limits),
     Later,
     Never,
 }
 
 impl State {
+    /// Takes what decoding needs out of the table. Decoding may answer too, so the queue comes along.
     #[inline]
-    fn codec_for_input<P: Codec>(&mut self, key: Key) -> Input<P> {
-        let Some(connection) = self.get(key) else { return Input::Never };
+    fn check_out_input<P: Codec>(&mut self, key: Key) -> Input<P> {
+        let Some(connection) = self.table.get_mut(key) else { return Input::Never };
         if connection.status != Status::Established {
             return Input::Never;
         }
@@ -269,20 +269,20 @@ impl State {
             return Input::Later;
         }
         let limits = Limits { max_package_size: connection.max_package_size as usize };
-        connection.take_codec().map_or(Input::Never, |codec| Input::Codec(codec, limits))
+        let Some(codec) = connection.take_codec() else { return Input::Never };
+        let outbound = connection.outbound.take();
+        Input::Codec(codec, outbound.unwrap_or_else(|| self.spare()), limits)
     }
 
-    /// Puts the codec back after it has decoded, with what it said to the peer meanwhile.
+    /// Puts everything back. An empty queue stays with the connection: the answer needs it next.
     #[inline]
-    fn put_codec_back<P: Codec>(&mut self, key: Key, codec: P, said: &Outbound) {
-        let Some(connection) = self.get(key) else { return };
-        connection.put_codec(codec);
-        if let Some(bytes) = said.as_single().filter(|bytes| !bytes.is_empty()) {
-            let mut outbound = connection.outbound.take();
-            outbound.get_or_insert_with(|| self.spare()).push(bytes);
-            if let Some(connection) = self.get(key) {
-                connection.outbound = outbound;
+    fn check_in_input<P: Codec>(&mut self, key: Key, codec: P, outbound: Box<Outbound>) {
+        match self.table.get_mut(key) {
+            Some(connection) => {
+                connection.put_codec(codec);
+                connection.outbound = Some(outbound);
             }
+            None => self.recycle(outbound),
         }
     }
 }

@@ -129,7 +129,7 @@ impl State {
         };
         connection.put_codec(codec);
         let length = outbound.len();
-        if length > 0 {
+        if length > 0 || connection.flags.has(Flags::CORKED) {
             connection.outbound = Some(outbound);
         } else {
             self.recycle(outbound);
@@ -191,6 +191,12 @@ impl State {
         let Some(outbound) = connection.outbound.as_deref_mut() else {
             return Flushed::Empty;
         };
+        if outbound.is_empty() {
+            if let Some(outbound) = connection.outbound.take() {
+                self.recycle(outbound);
+            }
+            return Flushed::Empty;
+        }
         loop {
             let mut slices = [IoSlice::new(&[]); SLICES];
             let (result, offered) = match outbound.as_single() {

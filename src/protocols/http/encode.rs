@@ -229,7 +229,12 @@ pub(super) fn chunk(bytes: &[u8], output: &mut Output<'_>) {
     output.bytes(b"\r\n");
 }
 
+#[inline]
 fn status_line(tail: &mut Vec<u8>, response: &Response, http10: bool) {
+    if response.status == 200 && response.reason.is_none() && !http10 && !response.http10 {
+        tail.extend_from_slice(b"HTTP/1.1 200 OK\r\n");
+        return;
+    }
     tail.extend_from_slice(if http10 || response.http10 { b"HTTP/1.0 " } else { b"HTTP/1.1 " });
     decimal(tail, response.status.into());
     tail.push(b' ');

@@ -33,17 +33,18 @@ pub(super) enum Known {
 impl Known {
     #[inline]
     fn of(name: &str) -> Option<Self> {
-        let (known, text) = match name.len() {
-            4 => (Self::Date, "date"),
-            10 => (Self::Connection, "connection"),
-            12 => (Self::ContentType, "content-type"),
-            13 => (Self::CacheControl, "cache-control"),
-            14 => (Self::ContentLength, "content-length"),
-            17 if name.starts_with(['X', 'x']) => (Self::XAccelBuffering, "x-accel-buffering"),
-            17 => (Self::TransferEncoding, "transfer-encoding"),
+        let (known, canonical) = match name.len() {
+            4 => (Self::Date, "Date"),
+            10 => (Self::Connection, "Connection"),
+            12 => (Self::ContentType, "Content-Type"),
+            13 => (Self::CacheControl, "Cache-Control"),
+            14 => (Self::ContentLength, "Content-Length"),
+            17 if name.starts_with(['X', 'x']) => (Self::XAccelBuffering, "X-Accel-Buffering"),
+            17 => (Self::TransferEncoding, "Transfer-Encoding"),
             _ => return None,
         };
-        name.eq_ignore_ascii_case(text).then_some(known)
+        // Most programs write names as the standards do, and comparing those is one instruction or two.
+        (name == canonical || name.eq_ignore_ascii_case(canonical)).then_some(known)
     }
 
     /// What the value of a known header means besides.
@@ -52,7 +53,8 @@ impl Known {
         const STREAM: &str = "text/event-stream";
         let meaning = match self {
             Self::ContentType => {
-                let is_stream = value.get(..STREAM.len()).is_some_and(|start| start.eq_ignore_ascii_case(STREAM));
+                let is_stream = value.len() >= STREAM.len()
+                    && value.get(..STREAM.len()).is_some_and(|start| start.eq_ignore_ascii_case(STREAM));
                 is_stream.then_some(Self::EventStream)
             }
             Self::Connection => {
@@ -78,7 +80,7 @@ impl Known {
 impl Headers {
     /// Sets a header: what stood under this name before is gone.
     pub(super) fn set(&mut self, name: &str, value: &str) {
-        if is_valid(name, value) {
+        if is_name(name) && is_value(name, value) {
             self.remove(name);
             self.push(name, value, Known::of(name));
         }
@@ -87,8 +89,8 @@ impl Headers {
     /// Adds a line beside those of the same name; a header that may stand only once is replaced.
     #[inline]
     pub(super) fn add(&mut self, name: &str, value: &str) {
-        if is_valid(name, value) {
-            let known = Known::of(name);
+        let known = Known::of(name);
+        if (known.is_some() || is_name(name)) && is_value(name, value) {
             if known.is_some_and(|known| self.has(known)) {
                 self.remove(name);
             }
@@ -160,12 +162,19 @@ fn append(lines: &mut Vec<u8>, name: &str, value: &str) {
 }
 
 #[inline]
-fn is_valid(name: &str, value: &str) -> bool {
-    let valid = !name.is_empty()
-        && name.bytes().all(|byte| TOKEN.has(byte))
-        && memchr::memchr3(b'\r', b'\n', 0, value.as_bytes()).is_none();
+fn is_name(name: &str) -> bool {
+    let valid = !name.is_empty() && name.bytes().all(|byte| TOKEN.has(byte));
     if !valid {
-        log::warn!("response header left out: {name:?} is not a name, or {value:?} has a line break or NUL in it");
+        log::warn!("response header left out: {name:?} is not a name");
+    }
+    valid
+}
+
+#[inline]
+fn is_value(name: &str, value: &str) -> bool {
+    let valid = memchr::memchr3(b'\r', b'\n', 0, value.as_bytes()).is_none();
+    if !valid {
+        log::warn!("response header {name} left out: {value:?} has a line break or NUL in it");
     }
     valid
 }
