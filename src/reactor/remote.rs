@@ -59,10 +59,8 @@ impl Remote {
         }
         let first = inner.tasks.is_empty();
         inner.tasks.push_back(task);
-        if let Some(waker) = inner.waker.as_ref().filter(|_| first)
-            && let Err(error) = waker.wake()
-        {
-            log::error!("the event loop cannot be woken: {error}");
+        if let Some(waker) = inner.waker.as_ref().filter(|_| first) {
+            wake(waker);
         }
         Ok(())
     }
@@ -77,7 +75,12 @@ impl Remote {
     }
 
     pub(crate) fn open(&self, waker: Waker) {
-        self.lock().waker = Some(waker);
+        let mut inner = self.lock();
+        // What came before there was a waker waits for it.
+        if !inner.tasks.is_empty() {
+            wake(&waker);
+        }
+        inner.waker = Some(waker);
     }
 
     /// Refuses what comes from here on and hands out what was never run; dropping that is for the caller.
@@ -92,6 +95,12 @@ impl Remote {
     /// Nothing in here panics while it holds the lock, so a poisoned one is as good.
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn wake(waker: &Waker) {
+    if let Err(error) = waker.wake() {
+        log::error!("the event loop cannot be woken: {error}");
     }
 }
 

@@ -1,0 +1,144 @@
+//! Servers as processes: how they end, what they say when they cannot start, and what happens without descriptors.
+
+mod outside;
+
+use std::io::Write;
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::process::ExitStatusExt;
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
+
+use outside::{PATIENCE, Process, address_in, ask, connect, example, now, read_to_end, start_example};
+
+const SIGINT: i32 = 2;
+const SIGTERM: i32 = 15;
+
+#[test]
+fn sigint_and_sigterm_end_the_process_well_after_its_last_callbacks() {
+    for signal in ["INT", "TERM"] {
+        let (server, address) = start_example("lifecycle");
+        let mut asking = connect(address);
+        ask(&mut asking, "/", "ok\n");
+        let mut silent = connect(address);
+        assert_eq!([server.line(), server.line()], ["connect", "connect"]);
+        server.signal(signal);
+        let lines: Vec<String> = (0..4).map(|_| server.line()).collect();
+        assert_eq!(lines, ["stop with 2 connections", "close", "close", "returned"], "SIG{signal}");
+        assert_eq!([read_to_end(&mut asking), read_to_end(&mut silent)], ["", ""], "SIG{signal}: a proper end");
+        let (status, errors) = server.wait();
+        assert_eq!(status.code(), Some(0), "SIG{signal}: {errors}");
+    }
+}
+
+#[test]
+fn a_signal_ends_the_examples_too() {
+    for (name, signal) in [("hello", "INT"), ("sse", "TERM")] {
+        let (server, address) = start_example(name);
+        let mut client = connect(address);
+        write!(client, "GET / HTTP/1.1\r\nHost: test\r\nAccept: text/event-stream\r\n\r\n")
+            .expect("the request is sent");
+        outside::read_until(&mut client, "\r\n\r\n");
+        server.signal(signal);
+        let (status, errors) = server.wait();
+        assert_eq!(status.code(), Some(0), "{name}: {errors}");
+        read_to_end(&mut client);
+    }
+}
+
+#[test]
+fn after_run_all_has_returned_a_signal_kills_again() {
+    for (signal, number) in [("INT", SIGINT), ("TERM", SIGTERM)] {
+        for by_signal in [false, true] {
+            let server = Process::start(Command::new(example("lifecycle")).args(["127.0.0.1:0", "stay"]));
+            let address = address_in(&server.line());
+            if by_signal {
+                server.signal(signal);
+            } else {
+                ask(&mut connect(address), "/stop", "ok\n");
+            }
+            server.line_after("returned");
+            server.signal(signal);
+            let (status, errors) = server.wait();
+            assert_eq!(status.signal(), Some(number), "SIG{signal}, stopped by one: {by_signal}: {errors}");
+        }
+    }
+}
+
+#[test]
+fn an_address_that_cannot_be_had_ends_the_process_with_its_name_and_the_cause() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let taken = taken.local_addr().map(|address| (taken, address)).expect("a listener has an address");
+    let in_use = taken.1.to_string();
+    for (address, cause) in [
+        ("127.0.0.1", "no port"),
+        ("127.0.0.1:99999", "99999"),
+        ("websocket://127.0.0.1:0", "the protocol of this worker is \"http\""),
+        ("nobody.invalid:80", "lookup"),
+        ("192.0.2.1:80", "Cannot assign requested address"),
+        (&in_use, "Address already in use"),
+    ] {
+        let server = Process::start(Command::new(example("lifecycle")).arg(address));
+        let (status, errors) = server.wait();
+        assert!(status.code().is_some_and(|code| code != 0), "{address}: {status}");
+        assert!(errors.contains(address) && errors.contains(cause), "{address}: {errors:?}");
+        assert!(!errors.contains("panicked"), "{address}: {errors}");
+        assert_eq!(errors.lines().count(), 1, "one line says it all: {errors}");
+    }
+}
+
+#[test]
+fn without_descriptors_connections_are_served_and_new_ones_wait_without_a_spin() {
+    const CLIENTS: usize = 200;
+    let limited = "ulimit -n 64 && exec \"$0\" 127.0.0.1:0";
+    let server = Process::start(Command::new("sh").args(["-c", limited]).arg(example("lifecycle")));
+    let address = address_in(&server.line());
+    let mut waiting: Vec<TcpStream> = (0..CLIENTS).map(|_| connect(address)).collect();
+    let mut accepted = 0;
+    let start = now();
+    // Descriptors are what ends accepting, so the process has none left when it has taken in what it can.
+    while server.descriptors() < 64 {
+        assert!(start.elapsed() < PATIENCE, "{} descriptors in use", server.descriptors());
+        thread::sleep(Duration::from_millis(5));
+    }
+    while server.try_line().is_some_and(|line| line == "connect") {
+        accepted += 1;
+    }
+    assert!((40..64).contains(&accepted), "{accepted} of {CLIENTS} connections stand");
+
+    let before = cpu_time(&server);
+    let start = now();
+    while start.elapsed() < Duration::from_secs(1) {
+        for client in &mut waiting[..accepted] {
+            ask(client, "/", "ok\n");
+        }
+        thread::sleep(Duration::from_millis(100));
+    }
+    let used = cpu_time(&server) - before;
+    assert!(used < start.elapsed() / 5, "{used:?} of processor time in {:?}", start.elapsed());
+
+    // Those that stand hang up, and those that wait come in: in an instant, on a machine that has one to spare.
+    let mut best = Duration::MAX;
+    for _ in 0..2 {
+        let gone: Vec<TcpStream> = waiting.drain(..accepted).collect();
+        for client in &mut waiting[..accepted] {
+            write!(client, "GET / HTTP/1.1\r\nHost: test\r\n\r\n").expect("the request is sent");
+        }
+        let start = now();
+        drop(gone);
+        for client in &mut waiting[..accepted] {
+            outside::read_until(client, "ok\n");
+        }
+        best = best.min(start.elapsed());
+    }
+    assert!(best < Duration::from_millis(300), "{best:?} until those that waited were served");
+}
+
+/// The processor time a process has used. The system counts it in hundredths of a second.
+fn cpu_time(process: &Process) -> Duration {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", process.id())).expect("the process is there");
+    let (_, fields) = stat.rsplit_once(") ").expect("the name stands in parentheses");
+    // utime and stime, the 14th and 15th field; the third comes first here.
+    let ticks = fields.split(' ').skip(11).take(2).filter_map(|field| field.parse::<u64>().ok());
+    Duration::from_millis(ticks.sum::<u64>() * 10)
+}
