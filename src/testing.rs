@@ -65,6 +65,10 @@ impl Simulation {
     }
 
     /// Turns until nothing is left to do without time passing.
+    ///
+    /// # Panics
+    ///
+    /// If that never comes about: a loop that does not rest would spin on a real machine.
     pub fn run(&self) {
         for _ in 0..TURNS {
             self.turn();
@@ -72,6 +76,7 @@ impl Simulation {
                 return;
             }
         }
+        panic!("the loop does not come to rest");
     }
 
     /// Lets time pass, from one due timer to the next, and does everything that is to do on the way.

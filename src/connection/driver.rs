@@ -265,7 +265,9 @@ impl State {
         if connection.status != Status::Established {
             return Input::Never;
         }
-        if !connection.wants_input() {
+        let wanted = connection.wants_input();
+        connection.flags.assign(Flags::PENDING, !wanted);
+        if !wanted {
             return Input::Later;
         }
         let limits = Limits { max_package_size: connection.max_package_size as usize };

@@ -20,7 +20,7 @@ use std::marker::PhantomData;
 use std::rc::Rc;
 
 use crate::callback;
-use crate::protocols::{Codec, Encode, Encoded};
+use crate::protocols::{Codec, Encode};
 use crate::reactor::Key;
 
 use state::{Connection, Flags, state};
@@ -84,9 +84,11 @@ impl<P: Codec> TcpConnection<P> {
     #[doc(alias = "send")]
     pub fn send_raw(self, bytes: impl AsRef<[u8]>) -> SendStatus {
         let status = write::transmit(self.key, self.ticket, write::Limit::Keep, |codec: &mut P, output| {
-            codec.encode_raw(bytes.as_ref(), output);
-            Encoded::Done
+            codec.encode_raw(bytes.as_ref(), output)
         });
+        if !status.is_accepted() {
+            return status;
+        }
         let unsettled = self.update(|connection| {
             let answers = connection.flags.has(Flags::OWES);
             connection.flags.assign(Flags::RAW, answers);

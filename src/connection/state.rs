@@ -123,6 +123,8 @@ impl Flags {
     pub(super) const OWN_CALLBACKS: u16 = 1 << 13;
     /// Our FIN is out.
     pub(super) const FIN_SENT: u16 = 1 << 14;
+    /// Bytes were read that the codec has not looked at yet.
+    pub(super) const PENDING: u16 = 1 << 15;
 
     #[inline]
     pub(super) fn has(self, bits: u16) -> bool {
@@ -268,7 +270,8 @@ impl Connection {
 
     /// Has the connection visited in the next turn if there is something it could go on with.
     pub(super) fn list_if_ready(&mut self, key: Key) {
-        let has_input = self.inbound.is_some() || self.flags.has(Flags::READABLE | Flags::READ_CLOSED);
+        // An incomplete message is no reason: nothing comes of it until more has arrived.
+        let has_input = self.flags.has(Flags::PENDING | Flags::READABLE | Flags::READ_CLOSED);
         if has_input && !self.flags.has(Flags::LISTED | Flags::CORKED) && self.wants_input() {
             self.flags.set(Flags::LISTED);
             reactor::get().list(Kind::Connection, key);

@@ -84,7 +84,9 @@ impl State {
         if !connection.driver.speaks::<P>() {
             return Err(SendStatus::WrongProtocol);
         }
-        if connection.queued() > 0 && connection.is_full() && limit == Limit::Keep {
+        // The pieces of an answer that is owed are never dropped: a hole would be filled by the next answer.
+        let keep = limit == Limit::Keep && !connection.flags.has(Flags::OWES);
+        if connection.queued() > 0 && connection.is_full() && keep {
             self.make_room(key)?;
         }
         let connection = self.get(key).ok_or(SendStatus::Closed)?;

@@ -44,8 +44,9 @@ pub trait Codec: sealed::Sealed + Default + 'static {
 
     /// Takes bytes that the app framed itself.
     #[doc(hidden)]
-    fn encode_raw(&mut self, bytes: &[u8], output: &mut Output<'_>) {
+    fn encode_raw(&mut self, bytes: &[u8], output: &mut Output<'_>) -> Encoded {
         output.bytes(bytes);
+        Encoded::Done
     }
 
     /// The callback that called `encode_raw` has returned.

@@ -4,7 +4,7 @@
 //! an event of its own), a send window, writes that take less than offered, FIN with and without data, RST.
 
 use std::collections::VecDeque;
-use std::io;
+use std::io::{self, IoSlice};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 
@@ -134,16 +134,20 @@ impl End {
     }
 
     pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.write_vectored(&[IoSlice::new(bytes)])
+    }
+
+    pub(super) fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         let (result, more_room) = self.0.state.with(|state| {
             if state.reset {
                 return (Err(io::ErrorKind::BrokenPipe.into()), false);
             }
+            let offered: usize = slices.iter().map(|slice| slice.len()).sum();
             let room = state.window.saturating_sub(state.answers.len());
-            let count = bytes.len().min(room).min(state.write_limit);
-            state.answers.extend(bytes.iter().take(count));
-            state.wants_room = count < bytes.len();
-            let result =
-                if count == 0 && !bytes.is_empty() { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(count) };
+            let count = offered.min(room).min(state.write_limit);
+            state.answers.extend(slices.iter().flat_map(|slice| slice.iter()).take(count));
+            state.wants_room = count < offered;
+            let result = if count == 0 && offered > 0 { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(count) };
             (result, state.wants_room && count < room)
         });
         if more_room {

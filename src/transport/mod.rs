@@ -92,7 +92,7 @@ impl Transport {
         loop {
             let result = match self {
                 Self::Tcp(stream) => stream.write_vectored(slices),
-                Self::Memory(end) => end.write(&slices.concat_bytes()),
+                Self::Memory(end) => end.write_vectored(slices),
                 Self::Closed => Err(io::ErrorKind::NotConnected.into()),
             };
             if !is_interrupted(&result) {
@@ -128,14 +128,4 @@ pub(crate) fn register_source(registry: &Registry, source: &mut dyn Source, toke
 #[inline]
 fn is_interrupted<T>(result: &io::Result<T>) -> bool {
     matches!(result, Err(error) if error.kind() == io::ErrorKind::Interrupted)
-}
-
-trait ConcatBytes {
-    fn concat_bytes(&self) -> Vec<u8>;
-}
-
-impl ConcatBytes for [IoSlice<'_>] {
-    fn concat_bytes(&self) -> Vec<u8> {
-        self.iter().flat_map(|slice| slice.iter().copied()).collect()
-    }
 }

@@ -40,7 +40,13 @@ impl Encode<Response> for Http {
             return NO_REQUEST;
         }
         let body = std::mem::take(&mut response.body);
-        if response.is_event_stream() && !self.exchange.head_only {
+        if !(100..=999).contains(&response.status) {
+            log::error!("{} is not a status code: 500 is sent instead", response.status);
+            response.status = 500;
+        }
+        if response.status < 200 {
+            self.encode_interim(&response, output);
+        } else if response.is_event_stream() && !self.exchange.head_only {
             self.open_stream(&response, &body, output);
         } else {
             self.encode_whole(&response, body, output);
@@ -113,11 +119,11 @@ impl Http {
         let close = self.complete(output, response.wants_close());
         let mut tail = output.tail();
         status_line(&mut tail, response, self.exchange.http10);
-        let has_body = !matches!(response.status, 100..=199 | 204 | 304);
+        let has_body = !matches!(response.status, 204 | 304);
         // PHP's order without headers: type, length, connection; with headers: those, connection, type, length.
         let bare = response.headers.is_empty();
         if !bare {
-            own_lines(&mut tail, response, close, self.exchange.head_only);
+            own_lines(&mut tail, response, close, self.exchange.head_only && has_body);
             if !response.headers.has(Known::Connection) {
                 tail.extend_from_slice(connection_line(close));
             }
@@ -126,8 +132,9 @@ impl Http {
             if !response.headers.has(Known::ContentType) {
                 tail.extend_from_slice(b"Content-Type: text/html;charset=utf-8\r\n");
             }
-            // The answer to HEAD may name the length of a body that was not made.
-            if !(self.exchange.head_only && response.headers.has(Known::ContentLength)) {
+            // The answer to HEAD may name the length of a body that was not made; a stream has none.
+            let named = self.exchange.head_only && response.headers.has(Known::ContentLength);
+            if !named && !response.is_event_stream() {
                 content_length(&mut tail, body.len());
             }
         }
@@ -141,6 +148,16 @@ impl Http {
         drop(tail);
         if has_body && !self.exchange.head_only {
             output.owned(body);
+        }
+    }
+
+    /// An answer before the answer (RFC 9110 §15.2): the request stays open. HTTP/1.0 knows none.
+    fn encode_interim(&self, response: &Response, output: &mut Output<'_>) {
+        if !self.exchange.http10 {
+            let mut tail = output.tail();
+            status_line(&mut tail, response, false);
+            own_lines(&mut tail, response, false, false);
+            tail.extend_from_slice(b"\r\n");
         }
     }
 
@@ -196,7 +213,7 @@ impl Http {
 impl Response {
     #[inline]
     fn is_event_stream(&self) -> bool {
-        self.headers.has(Known::EventStream) && !matches!(self.status, 100..=199 | 204 | 304)
+        self.headers.has(Known::EventStream) && !matches!(self.status, 204 | 304)
     }
 
     #[inline]

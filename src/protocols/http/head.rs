@@ -54,16 +54,10 @@ impl Refusal {
     }
 }
 
-/// The length of an empty line in front of a request line, which a server should ignore (RFC 9112 §2.2); `None` while
-/// that cannot be told. Once a part of the head was `scanned`, there is none.
+/// The length of the empty lines in front of a request line, which a server should ignore (RFC 9112 §2.2).
 #[inline]
-pub(super) fn leading_line(input: &[u8], scanned: u16) -> Option<usize> {
-    match input {
-        _ if scanned > 0 => Some(0),
-        [b'\r', b'\n', ..] => Some(2),
-        [b'\r'] => None,
-        _ => Some(0),
-    }
+pub(super) fn leading_lines(input: &[u8]) -> usize {
+    input.chunks_exact(2).take_while(|line| *line == b"\r\n").count() * 2
 }
 
 /// The length of the head at the start of `input`, its blank line included. The first `scanned` bytes were looked at
@@ -74,16 +68,45 @@ pub(super) fn find_end(input: &[u8], scanned: u16) -> Result<Option<usize>, Refu
     let from = usize::from(scanned).saturating_sub(3);
     match BLANK_LINE.find(input.get(from..).unwrap_or_default()) {
         Some(at) if from + at < HEAD_LIMIT => Ok(Some(from + at + 4)),
-        None if input.len() < HEAD_LIMIT => Ok(None),
+        None if input.len() < HEAD_LIMIT || has_begun_to_end(input) => Ok(None),
         _ => Err(Refusal::HEAD_TOO_LARGE),
     }
+}
+
+/// Whether what came is over the limit only by the beginning of a blank line that begins before it.
+#[cold]
+fn has_begun_to_end(input: &[u8]) -> bool {
+    [&b"\r"[..], b"\r\n", b"\r\n\r"]
+        .iter()
+        .any(|begun| input.len() < HEAD_LIMIT + begun.len() && input.ends_with(begun))
+}
+
+/// Whether the request line ends in a version of HTTP, whichever.
+#[cold]
+fn names_a_version(bytes: &[u8]) -> bool {
+    let line = bytes.split(|byte| *byte == b'\r').next().unwrap_or_default();
+    let mut words = line.split(|byte| *byte == b' ');
+    let version = words.nth(2).and_then(|version| version.strip_prefix(b"HTTP/"));
+    words.next().is_none()
+        && matches!(version, Some([major, b'.', minor]) if major.is_ascii_digit() && minor.is_ascii_digit())
+}
+
+/// Origin form, absolute form or `*` (RFC 9112 §3.2); authority form is for CONNECT.
+#[inline]
+fn is_target(target: &str) -> bool {
+    let is_absolute = |(scheme, rest): (&str, &str)| {
+        scheme.starts_with(|byte: char| byte.is_ascii_alphabetic())
+            && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
+            && !rest.is_empty()
+    };
+    target.starts_with('/') || target == "*" || target.split_once("://").is_some_and(is_absolute)
 }
 
 /// Parses a whole head, its blank line included.
 pub(super) fn parse(bytes: &[u8]) -> Result<Head, Refusal> {
     // httparse skips any number of empty lines; the spans of a request begin at its first byte.
     if let Some(b'\r' | b'\n') = bytes.first() {
-        return Err(Refusal::malformed("more than one empty line before the request"));
+        return Err(Refusal::malformed("a line break before the request"));
     }
     let mut lines = [const { MaybeUninit::uninit() }; HEADERS_LIMIT];
     let mut parsed = httparse::Request::new(&mut []);
@@ -91,7 +114,9 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Head, Refusal> {
         // A shorter head than the search found has bare line feeds in it.
         Ok(httparse::Status::Complete(length)) if length == bytes.len() => {}
         Err(httparse::Error::TooManyHeaders) => return Err(Refusal::TOO_MANY_HEADERS),
-        Err(httparse::Error::Version) => return Err(Refusal { status: 505, reason: "not HTTP/1.0 or HTTP/1.1" }),
+        Err(httparse::Error::Version) if names_a_version(bytes) => {
+            return Err(Refusal { status: 505, reason: "not HTTP/1.0 or HTTP/1.1" });
+        }
         _ => return Err(Refusal::malformed("malformed request head")),
     }
     let (Some(method), Some(target), Some(minor)) = (parsed.method, parsed.path, parsed.version) else {
@@ -102,6 +127,9 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Head, Refusal> {
     }
     if method == "CONNECT" {
         return Err(Refusal { status: 501, reason: "CONNECT is for proxies" });
+    }
+    if !is_target(target) {
+        return Err(Refusal::malformed("a request target of no known form"));
     }
     let mut request = Request::new(bytes, method, target, minor);
     let mut rules = Rules::default();

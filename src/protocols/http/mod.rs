@@ -30,7 +30,7 @@ pub use response::{Body, Response};
 pub use sse::ServerSentEvents;
 
 use super::output::Output;
-use super::{Codec, Limits, Step, sealed};
+use super::{Codec, Encoded, Limits, Step, sealed};
 use exchange::{Exchange, Phase};
 use head::{Framing, Head, Refusal};
 
@@ -112,7 +112,10 @@ impl Codec for Http {
         self.exchange.ticket
     }
 
-    fn encode_raw(&mut self, bytes: &[u8], output: &mut Output<'_>) {
+    fn encode_raw(&mut self, bytes: &[u8], output: &mut Output<'_>) -> Encoded {
+        if !self.exchange.admits(output.ticket) {
+            return Encoded::Stray("the request that these bytes are for has been answered");
+        }
         match self.exchange.phase {
             // Inside the framing we chose, so that raw bytes cannot break it.
             Phase::Chunked => encode::chunk(bytes, output),
@@ -122,6 +125,7 @@ impl Codec for Http {
             }
             Phase::Idle | Phase::Raw | Phase::Plain => output.bytes(bytes),
         }
+        Encoded::Done
     }
 
     fn settle(&mut self) {
@@ -172,10 +176,12 @@ impl Http {
         limits: &Limits,
         output: &mut Output<'_>,
     ) -> Result<Step<Request>, Refusal> {
-        let Some(skipped) = head::leading_line(input, scanned) else {
-            return Ok(Step::More { consumed: 0 });
-        };
+        let skipped = if scanned == 0 { head::leading_lines(input) } else { 0 };
         let rest = input.get(skipped..).unwrap_or_default();
+        if rest == b"\r" {
+            // Perhaps half of one more empty line.
+            return Ok(Step::More { consumed: skipped });
+        }
         let Some(length) = head::find_end(rest, scanned)? else {
             // At most the head's limit, or `find_end` had refused it.
             self.reading = Reading::Head { scanned: u16::try_from(rest.len()).unwrap_or(u16::MAX) };
