@@ -56,6 +56,28 @@ impl CallbackResult for () {
     }
 }
 
+/// `!`, which stable Rust has no name for.
+type Never = <fn() -> ! as never::Returns>::Output;
+
+mod never {
+    /// What a function returns.
+    pub trait Returns {
+        /// Its type.
+        type Output;
+    }
+}
+
+impl<T> never::Returns for fn() -> T {
+    type Output = T;
+}
+
+/// For callbacks that never return: `|_, _| todo!()`.
+impl CallbackResult for Never {
+    fn into_result(self) -> Result<(), BoxError> {
+        self
+    }
+}
+
 impl CallbackResult for bool {
     fn into_result(self) -> Result<(), BoxError> {
         Ok(())
@@ -210,6 +232,8 @@ impl<F: ?Sized> Drop for Taken<'_, F> {
     fn drop(&mut self) {
         if self.slot.version.get() == self.version {
             self.slot.callback.set(self.callback.take());
+        } else {
+            discard(self.callback.take());
         }
     }
 }

@@ -58,6 +58,11 @@ pub(crate) fn with<T: 'static, R>(holder: impl Holder, f: impl FnOnce(&mut T) ->
 }
 
 impl Bag {
+    /// Drops the values, each on its own: one that panics does not take the next with it.
+    pub(crate) fn discard(self) {
+        self.0.into_iter().for_each(callback::discard);
+    }
+
     fn entry(&mut self, kind: TypeId) -> Option<&mut Entry> {
         self.0.iter_mut().find(|entry| entry.kind == kind)
     }

@@ -65,5 +65,5 @@ pub use protocols::tcp::Tcp;
 pub use protocols::{Codec, Encode};
 pub use reactor::LoopError;
 pub use task::LoopHandle;
-pub use timer::{Interval, Timer, TimerCallback, TimerId};
+pub use timer::{DelayCallback, Interval, Timer, TimerCallback, TimerId};
 pub use worker::{Connections, Worker};

@@ -94,6 +94,19 @@ impl Simulation {
         self.run();
     }
 
+    /// Lets time pass while the loop does nothing, as when a callback blocks it.
+    pub fn stall(&self, time: Duration) {
+        reactor::get().clock.advance(nanoseconds(time));
+    }
+
+    /// How long the loop would sleep if nothing came from outside: zero when there is something to do, `None` for ever.
+    pub fn next_wake_up(&self) -> Option<Duration> {
+        if reactor::get().has_work() {
+            return Some(Duration::ZERO);
+        }
+        reactor::get().until_next_timer().map(Duration::from_nanos)
+    }
+
     /// Whether the app has asked the loop to stop.
     pub fn is_stopping(&self) -> bool {
         reactor::get().is_stopping()

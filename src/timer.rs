@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::callback::{self, CallbackResult};
 use crate::error::BoxError;
-use crate::reactor::{self, Key, ONCE, TimerCallback as Boxed};
+use crate::reactor::{self, Key, LONGEST_INTERVAL, ONCE, TimerCallback as Boxed};
 
 /// Timers of this thread's event loop. A timer fires on the loop, so a slow callback delays all the others; it is
 /// never early, and late by a millisecond when nothing else is.
@@ -50,16 +50,26 @@ impl Timer {
         start(interval, interval, boxed(callback))
     }
 
-    /// Calls `callback` once, after `delay`: PHP's `Timer::add($delay, $callback, [], false)`.
+    /// Calls `callback` once, after `delay`: PHP's `Timer::add($delay, $callback, [], false)`. What it has captured may
+    /// be given away.
     ///
     /// ```
-    /// # use workerman::Timer;
-    /// Timer::delay(10, || println!("ten seconds later"));
-    /// # Timer::del_all();
+    /// # use workerman::{Http, Response, Timer, Worker};
+    /// # let worker = Worker::<Http>::new("");
+    /// worker.on_message(|connection, request| {
+    ///     let response = Response::new(200, &[], format!("{} is late", request.path()));
+    ///     Timer::delay(0.5, move || connection.send(response));
+    /// });
     /// ```
     #[doc(alias = "persistent")]
-    pub fn delay<A, C: TimerCallback<A>>(delay: impl Interval, callback: C) -> TimerId {
-        start(delay.nanoseconds(), ONCE, boxed(callback))
+    pub fn delay<A, C: DelayCallback<A>>(delay: impl Interval, callback: C) -> TimerId {
+        let mut callback = Some(callback);
+        let once = move |number| {
+            if let Some(callback) = callback.take() {
+                report(|| callback.call_once(TimerId::new(number)));
+            }
+        };
+        start(delay.nanoseconds(), ONCE, Box::new(once))
     }
 
     /// The same as [`Timer::add`], under PHP's newer name.
@@ -149,8 +159,7 @@ pub trait Interval {
 
 impl Interval for Duration {
     fn nanoseconds(self) -> u64 {
-        // The longest interval there is would mean "once".
-        reactor::nanoseconds(self).min(ONCE - 1)
+        reactor::nanoseconds(self).min(LONGEST_INTERVAL)
     }
 }
 
@@ -215,11 +224,41 @@ where
     }
 }
 
-/// A failing callback is logged, and the timer goes on: there is no connection to close.
+/// What [`Timer::delay`] calls: as [`TimerCallback`], but once, so it may give away what it has captured.
+#[diagnostic::on_unimplemented(message = "a timer calls `||` or `|timer_id|` closures", label = "not such a closure")]
+pub trait DelayCallback<Arguments>: 'static {
+    /// Calls the closure.
+    #[doc(hidden)]
+    fn call_once(self, timer_id: TimerId) -> Result<(), BoxError>;
+}
+
+impl<F, R> DelayCallback<()> for F
+where
+    F: FnOnce() -> R + 'static,
+    R: CallbackResult,
+{
+    fn call_once(self, _timer_id: TimerId) -> Result<(), BoxError> {
+        self().into_result()
+    }
+}
+
+impl<F, R> DelayCallback<(TimerId,)> for F
+where
+    F: FnOnce(TimerId) -> R + 'static,
+    R: CallbackResult,
+{
+    fn call_once(self, timer_id: TimerId) -> Result<(), BoxError> {
+        self(timer_id).into_result()
+    }
+}
+
 fn boxed<A, C: TimerCallback<A>>(mut callback: C) -> Boxed {
-    Box::new(move |number| {
-        let _ = callback::call("a timer", || callback.call(TimerId::new(number)));
-    })
+    Box::new(move |number| report(|| callback.call(TimerId::new(number))))
+}
+
+/// A failing callback is logged, and its timer goes on: there is no connection to close.
+fn report(callback: impl FnOnce() -> Result<(), BoxError>) {
+    let _ = callback::call("a timer", callback);
 }
 
 /// Hands a callback to the loop.

@@ -15,13 +15,13 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 
 use super::driver::{Driver, Event};
-use super::state::{Connection, Flags, State, state};
+use super::state::{Connection, Extra, Flags, State, state};
 use super::status::Status;
 use super::write::{self, Flushed};
 use super::{defaults, read};
 use crate::callback;
 use crate::protocols::pool;
-use crate::reactor::{self, Deferred, Handler, Key, Kind, ONCE};
+use crate::reactor::{self, Deferred, Handler, Key, Kind};
 use crate::transport::{Readiness, Transport};
 
 /// How long a peer that sends no more may wait for the answer it is owed, in nanoseconds.
@@ -122,8 +122,11 @@ fn forget(key: Key) {
     let count = connection.driver.connections();
     count.set(count.get().saturating_sub(1));
     // Nothing of the user's is in a connection without these.
-    if connection.extra.is_some() {
-        callback::discard(connection);
+    let mut connection = connection;
+    if let Some(extra) = connection.extra.take() {
+        let Extra { data, timers: _, callbacks } = *extra;
+        data.discard();
+        callback::discard(callbacks);
     }
 }
 
@@ -173,6 +176,7 @@ impl State {
                 self.end(key);
             }
             Status::Closing => self.shut(key),
+            Status::Ending if connection.flags.has(Flags::HALF_CLOSED) => self.shut(key),
             Status::Ending if !connection.flags.has(Flags::FIN_SENT) => {
                 connection.flags.set(Flags::FIN_SENT);
                 connection.transport.shutdown_write();
@@ -202,7 +206,11 @@ impl State {
     pub(super) fn peer_finished(&mut self, key: Key) {
         let Some(connection) = self.table.get_mut(key) else { return };
         let owed = connection.flags.has(Flags::OWES) || (!connection.is_stream() && connection.queued() > 0);
-        if connection.status == Status::Ending || !owed {
+        if connection.status == Status::Ending && connection.queued() > 0 {
+            // The last answer first; `drained` does the rest.
+            connection.flags.clear(Flags::READABLE | Flags::READ_CLOSED);
+            connection.flags.set(Flags::HALF_CLOSED);
+        } else if connection.status == Status::Ending || !owed {
             self.shut(key);
         } else if !connection.flags.has(Flags::HALF_CLOSED) {
             connection.flags.set(Flags::HALF_CLOSED);
@@ -258,7 +266,7 @@ fn expire_after(nanoseconds: u64, key: Key, still: fn(&Connection) -> bool) {
         });
     };
     // Without a slot for the timer the connection waits for its peer as long as that likes.
-    let _ = reactor::get().add_timer(nanoseconds, ONCE, Box::new(expire));
+    let _ = reactor::get().add_deadline(nanoseconds, Box::new(expire));
 }
 
 /// How many connections there are, those in their `on_close` included.

@@ -83,8 +83,10 @@ impl<P: Codec> TcpConnection<P> {
     /// ```
     #[doc(alias = "send")]
     pub fn send_raw(self, bytes: impl AsRef<[u8]>) -> SendStatus {
+        // User code: before anything is taken out.
+        let bytes = bytes.as_ref();
         let status = write::transmit(self.key, self.ticket, write::Limit::Keep, |codec: &mut P, output| {
-            codec.encode_raw(bytes.as_ref(), output)
+            codec.encode_raw(bytes, output)
         });
         if !status.is_accepted() {
             return status;

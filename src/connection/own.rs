@@ -72,7 +72,12 @@ impl<P: Codec> TcpConnection<P> {
     /// ```
     #[doc(alias = "Timer::add")]
     pub fn add_timer<A, C: TimerCallback<A>>(self, interval: impl Interval, mut callback: C) -> TimerId {
-        let Some(driver) = state().with(|state| Some(Rc::clone(&state.get(self.key)?.driver))) else {
+        let driver = state().with(|state| {
+            let connection = state.get(self.key).filter(|connection| connection.status != Status::Closed)?;
+            Some(Rc::clone(&connection.driver))
+        });
+        let Some(driver) = driver else {
+            callback::discard(callback);
             return TimerId::none();
         };
         let interval = interval.nanoseconds();

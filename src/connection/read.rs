@@ -58,6 +58,11 @@ fn pump(key: Key, driver: &dyn Driver) {
             break;
         }
     }
+    // Raw answers that came while this connection's messages were handled, from another's callback.
+    let raw = state().with(|state| state.get(key).is_some_and(|connection| connection.flags.take(Flags::RAW)));
+    if raw {
+        driver.settle_raw(key);
+    }
     state().with(|state| state.end_batch(key));
 }
 

@@ -55,7 +55,7 @@ pub(super) fn transmit<P: Codec>(
     let mut output = Output::new(&mut outbound, &date, ticket);
     let encoded = encode(&mut codec, &mut output);
     let close_after = output.close_after;
-    let (status, touched) = state().with(|state| state.check_in(key, codec, outbound, encoded, close_after));
+    let (status, touched) = state().with(|state| state.check_in(key, limit, codec, outbound, encoded, close_after));
     if touched {
         // Outside of the borrow: a full list is flushed at once.
         reactor::get().touch(key);
@@ -121,6 +121,7 @@ impl State {
     fn check_in<P: Codec>(
         &mut self,
         key: Key,
+        limit: Limit,
         codec: P,
         outbound: Box<Outbound>,
         encoded: Encoded,
@@ -150,12 +151,12 @@ impl State {
             connection.status = Status::Closing;
             connection.flags.set(Flags::CLOSE_AFTER);
         }
-        self.leave(key, length)
+        self.leave(key, length, limit)
     }
 
     /// Lets `length` bytes that wait leave now, or when the callback returns.
     #[inline]
-    fn leave(&mut self, key: Key, length: usize) -> (SendStatus, bool) {
+    fn leave(&mut self, key: Key, length: usize, limit: Limit) -> (SendStatus, bool) {
         let Some(connection) = self.table.get_mut(key) else {
             return (SendStatus::Closed, false);
         };
@@ -179,7 +180,7 @@ impl State {
                 Flushed::Blocked => {}
             }
         }
-        if self.table.get(key).is_some_and(Connection::is_full) {
+        if limit == Limit::Keep && self.table.get(key).is_some_and(Connection::is_full) {
             lifecycle::defer(key, Event::BufferFull);
         }
         (SendStatus::Queued, false)

@@ -102,12 +102,16 @@ pub(crate) struct Timer {
     callback: Option<TimerCallback>,
     /// When it is due, in nanoseconds of the clock.
     planned: u64,
-    /// Nanoseconds from one run to the next, [`ONCE`] for none.
+    /// Nanoseconds from one run to the next; [`ONCE`] or [`DEADLINE`] for none.
     interval: u64,
 }
 
 /// The interval of a timer that fires once.
 pub(crate) const ONCE: u64 = u64::MAX;
+/// The interval of a timer of the framework's own: it fires once, and no app can end it.
+const DEADLINE: u64 = u64::MAX - 1;
+/// The longest interval of a timer that repeats.
+pub(crate) const LONGEST_INTERVAL: u64 = DEADLINE - 1;
 /// A tick of the wheel, in nanoseconds.
 const TICK: u64 = 1_000_000;
 
@@ -159,7 +163,14 @@ impl Reactor {
         self.ready.with(Vec::clear);
         self.touched.with(Vec::clear);
         self.deferred.with(VecDeque::clear);
-        callback::discard(self.timers.with(Wheel::clear));
+        // Destructors may add timers; a few rounds are enough for all but those who do so for ever.
+        for _ in 0..100 {
+            let timers = self.timers.with(Wheel::clear);
+            if timers.is_empty() {
+                break;
+            }
+            timers.into_iter().for_each(callback::discard);
+        }
         self.poll.with(|poll| *poll = None);
         self.events.set(None);
         self.scratch.set(None);
@@ -228,6 +239,11 @@ impl Reactor {
         self.deferred.with(|queue| queue.push_back(deferred));
     }
 
+    /// Whether more is deferred than [`Reactor::settle`] has delivered.
+    pub(crate) fn has_deferred(&self) -> bool {
+        self.deferred.with(|deferred| !deferred.is_empty())
+    }
+
     /// A callback has returned: flushes what it touched, delivers what it caused, and what that causes in turn.
     #[inline]
     pub(crate) fn settle(&self) {
@@ -251,6 +267,11 @@ impl Reactor {
         Scratch { home: &self.scratch, buffer: Some(buffer) }
     }
 
+    /// Has something of the framework's own done once, in so many nanoseconds.
+    pub(crate) fn add_deadline(&self, delay: u64, callback: TimerCallback) -> Result<Key, Error> {
+        self.add_timer(delay, DEADLINE, callback)
+    }
+
     /// Starts a timer that is first due `delay` nanoseconds from now; answers its key.
     pub(crate) fn add_timer(&self, delay: u64, interval: u64, callback: TimerCallback) -> Result<Key, Error> {
         // Read afresh: a callback that has blocked must not make its timers early.
@@ -269,8 +290,10 @@ impl Reactor {
         let Some(timer) = self.timers.with(|wheel| wheel.remove(key)) else {
             return false;
         };
+        // Without its callback it is running right now, and fires again only if it repeats.
+        let was_to_fire = timer.callback.is_some() || timer.repeats();
         callback::discard(timer.callback);
-        true
+        was_to_fire
     }
 
     pub(crate) fn has_timer(&self, key: Key) -> bool {
@@ -278,7 +301,15 @@ impl Reactor {
     }
 
     pub(crate) fn remove_all_timers(&self) {
-        callback::discard(self.timers.with(Wheel::clear));
+        let timers = self.timers.with(|wheel| {
+            let (ours, users): (Vec<_>, Vec<_>) =
+                wheel.clear().into_iter().partition(|timer| timer.interval == DEADLINE);
+            for timer in ours {
+                let _ = wheel.insert(due_tick(timer.planned), timer);
+            }
+            users
+        });
+        timers.into_iter().for_each(callback::discard);
     }
 
     /// The queue through which other threads reach this loop.

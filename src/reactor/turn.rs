@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use mio::Events;
 
-use super::{ONCE, Reactor, TICK, Timer, due_tick, from_token};
+use super::{LONGEST_INTERVAL, Reactor, TICK, Timer, due_tick, from_token};
 use crate::callback;
 use crate::error::Error;
 use crate::transport::Readiness;
@@ -30,7 +30,7 @@ impl Reactor {
     /// Whether a turn would find something to do without waiting.
     pub(crate) fn has_work(&self) -> bool {
         self.ready.with(|ready| !ready.is_empty())
-            || self.deferred.with(|deferred| !deferred.is_empty())
+            || self.has_deferred()
             || self.memory.len() > 0
             || self.next_timer().is_some_and(|tick| tick <= self.clock.now() / TICK)
     }
@@ -114,7 +114,7 @@ impl Reactor {
             // The wrapper around the user's callback reports its failures.
             callback(key.number());
             let rest = self.timers.with(|wheel| match wheel.get_mut(key) {
-                Some(timer) if timer.interval != ONCE => {
+                Some(timer) if timer.repeats() => {
                     let planned = timer.plan_next(now);
                     timer.callback = Some(callback);
                     wheel.reschedule(key, due_tick(planned));
@@ -148,6 +148,10 @@ impl Reactor {
 }
 
 impl Timer {
+    pub(super) fn repeats(&self) -> bool {
+        self.interval <= LONGEST_INTERVAL
+    }
+
     /// The next planned run after `now`: on the grid of the first, and beats missed in a stall stay missed.
     fn plan_next(&mut self, now: u64) -> u64 {
         let late = now.saturating_sub(self.planned);

@@ -17,7 +17,7 @@ use super::registry::registry;
 use crate::address::Address;
 use crate::connection;
 use crate::error::Error;
-use crate::reactor::{self, Handler, Key, Kind, ONCE};
+use crate::reactor::{self, Handler, Key, Kind};
 use crate::transport::{Readiness, Transport};
 
 /// PHP's default; the system caps it (`net.core.somaxconn`).
@@ -128,7 +128,7 @@ fn rest(key: Key, error: &io::Error) {
     if already_warned == Some(false) {
         log::error!("no connection can be accepted, trying every 0.1 s: {error}");
     }
-    if reactor::get().add_timer(REST, ONCE, Box::new(move |_| wake(key))).is_err() {
+    if reactor::get().add_deadline(REST, Box::new(move |_| wake(key))).is_err() {
         wake(key);
     }
 }

@@ -9,7 +9,7 @@ use crate::callback;
 use crate::connection;
 use crate::error::{Error, Result};
 use crate::protocols::pool;
-use crate::reactor::{self, Key, ONCE, Table};
+use crate::reactor::{self, Key, Table};
 
 /// How long connections may take to send what is queued when the process stops, in nanoseconds.
 const STOP_LIMIT: u64 = 2_000_000_000;
@@ -84,16 +84,21 @@ pub(crate) fn stop_all() -> Result<(), Error> {
     let deadline = reactor.clock.read().saturating_add(STOP_LIMIT);
     if connection::count() > 0 {
         // Ends the wait for events at the deadline.
-        reactor.add_timer(STOP_LIMIT, ONCE, Box::new(|_| {}))?;
+        reactor.add_deadline(STOP_LIMIT, Box::new(|_| {}))?;
     }
     while connection::count() > 0 && reactor.clock.now() < deadline {
         reactor.turn(!reactor.clock.is_manual())?;
-        if reactor.clock.is_manual() && !reactor.has_work() {
-            break;
+        if reactor.clock.is_manual() {
+            // Nobody else lets time pass now: a millisecond a turn.
+            reactor.clock.advance(1_000_000);
         }
     }
+    // More may be due than is delivered in one go. Nobody comes any more, so this ends.
     connection::destroy_all();
     reactor.settle();
+    while connection::count() > 0 && reactor.has_deferred() {
+        reactor.settle();
+    }
     Ok(())
 }
 
@@ -115,6 +120,8 @@ impl Drop for Cleanup {
         connection::clear();
         callback::discard(registry().with(Table::clear));
         reactor::get().close();
+        // Those that destructors have made meanwhile.
+        callback::discard(registry().with(Table::clear));
         pool::clear();
     }
 }

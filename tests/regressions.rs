@@ -1,0 +1,221 @@
+//! The promise: a bug that was found once does not come back. One test for each, named after what must hold, for bugs
+//! that no other file's promise covers.
+
+mod support;
+
+use std::time::Duration;
+
+use support::{Log, OnDrop, answers, boom, get};
+use workerman::testing::Simulation;
+use workerman::{Http, PanicPolicy, Tcp, Timer, Worker};
+
+const RAW: &str = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nraw";
+
+/// Answers `/raw` late and by hand, everything else at once.
+fn late_raw() -> Worker<Http> {
+    let worker = Worker::<Http>::new("");
+    worker.on_message(|connection, request| {
+        if request.path() == "/raw" {
+            Timer::delay(1, move || connection.send_raw(RAW));
+        } else {
+            connection.send("x".repeat(1000));
+        }
+    });
+    worker
+}
+
+#[test]
+fn a_late_raw_answer_lets_the_next_request_in() {
+    let sim = Simulation::new();
+    let peer = sim.connect(late_raw());
+    peer.write(get("/raw") + &get("/next"));
+    sim.advance(Duration::from_secs(2));
+    assert_eq!(answers(&peer.read_text()).len(), 2);
+}
+
+#[test]
+fn a_late_raw_answer_behind_bytes_that_wait_lets_the_next_request_in() {
+    let sim = Simulation::new();
+    let peer = sim.connect(late_raw());
+    peer.set_window(100);
+    peer.write(get("/first") + &get("/raw") + &get("/next"));
+    sim.advance(Duration::from_secs(2));
+    let mut wire = String::new();
+    for _ in 0..100 {
+        wire += &peer.read_text();
+        sim.run();
+    }
+    assert_eq!(answers(&wire).len(), 3);
+}
+
+#[test]
+fn a_raw_answer_sent_in_another_connections_on_close_lets_the_next_request_in() {
+    let sim = Simulation::new();
+    let worker = Worker::<Http>::new("");
+    let other = Worker::<Tcp>::new("");
+    let _other_peer = sim.connect(other);
+    let victim = other.connections().next().unwrap();
+    worker.on_message(move |connection, request| {
+        if request.path() == "/raw" {
+            victim.on_close(move |_| connection.send_raw(RAW));
+            victim.destroy();
+        } else {
+            connection.send("next");
+        }
+    });
+    let peer = sim.connect(worker);
+    peer.write(get("/raw") + &get("/next"));
+    sim.run();
+    assert_eq!(answers(&peer.read_text()).len(), 2);
+}
+
+#[test]
+fn del_all_leaves_the_frameworks_own_deadlines() {
+    let sim = Simulation::new();
+    let worker = Worker::<Http>::new("");
+    worker.on_message(|_, _| {});
+    let (ending, half_closed) = (sim.connect(worker), sim.connect(worker));
+    ending.write("nonsense\r\n\r\n");
+    half_closed.write(get("/never"));
+    sim.run();
+    half_closed.finish();
+    sim.run();
+    Timer::del_all();
+    sim.advance(Duration::from_secs(31));
+    assert!(ending.is_closed() && half_closed.is_closed());
+}
+
+/// Bytes of a user's own type, which call the framework when they are looked at.
+struct Nosy<F: Fn()>(F);
+
+impl<F: Fn()> AsRef<[u8]> for Nosy<F> {
+    fn as_ref(&self) -> &[u8] {
+        (self.0)();
+        b"nosy"
+    }
+}
+
+#[test]
+fn bytes_of_a_users_own_may_send_on_the_same_connection_when_they_are_looked_at() {
+    let sim = Simulation::new();
+    let worker = Worker::<Tcp>::new("");
+    let peer = sim.connect(worker);
+    let connection = worker.connections().next().unwrap();
+    assert!(connection.send_raw(Nosy(|| assert!(connection.send("inner ").is_accepted()))).is_accepted());
+    sim.run();
+    assert_eq!(peer.read_text(), "inner nosy");
+}
+
+#[test]
+fn bytes_of_a_users_own_may_panic_when_they_are_looked_at() {
+    let sim = Simulation::new();
+    Worker::set_panic_policy(PanicPolicy::CloseConnection);
+    let worker = Worker::<Http>::new("");
+    worker.on_message(|connection, request| {
+        if request.path() == "/bad" {
+            connection.send_raw(Nosy(boom));
+        }
+        connection.send("ok");
+    });
+    let peer = sim.connect(worker);
+    peer.write(get("/good") + &get("/bad"));
+    sim.run();
+    let statuses: Vec<u16> = answers(&peer.read_text()).into_iter().map(|(status, _)| status).collect();
+    assert_eq!(statuses, [200, 500]);
+}
+
+#[test]
+fn bytes_of_a_users_own_may_end_the_connection_when_they_are_looked_at() {
+    let sim = Simulation::new();
+    let log = Log::default();
+    let worker = Worker::<Tcp>::new("");
+    worker.on_close({
+        let log = log.clone();
+        move |_| log.add("close")
+    });
+    worker.on_error(|_, _, _| support::never());
+    worker.on_message({
+        let log = log.clone();
+        move |connection, _| log.add(format!("{:?}", connection.send_raw(Nosy(|| connection.destroy()))))
+    });
+    let peer = sim.connect(worker);
+    peer.write("x");
+    sim.run();
+    assert_eq!(log.take(), ["Closed", "close"]);
+}
+
+#[test]
+fn what_destructors_add_at_the_end_of_a_loop_does_not_reach_the_next() {
+    let sim = Simulation::new();
+    let late = OnDrop(|| {
+        Timer::delay(60, support::never);
+        Worker::<Tcp>::new("").on_worker_start(|_| support::never());
+    });
+    Timer::add(1, move || support::keep(&late));
+    drop(sim);
+    let sim = Simulation::new();
+    assert_eq!(sim.next_wake_up(), None);
+    sim.start().unwrap();
+    sim.advance(Duration::from_secs(100));
+}
+
+#[test]
+fn stopping_comes_to_an_end_with_a_timer_of_zero_and_a_peer_that_does_not_read() {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let sim = Simulation::new();
+        let worker = Worker::<Tcp>::new("");
+        let peer = sim.connect(worker);
+        peer.set_window(1);
+        worker.connections().for_each(|connection| connection.close_with("more than fits"));
+        Timer::add(0, || {});
+        sim.stop();
+        let _ = sender.send(peer.is_closed());
+    });
+    assert_eq!(receiver.recv_timeout(Duration::from_secs(5)), Ok(true));
+}
+
+/// Runs the test of this name in a process of its own, where `inside` is run; answers whether that went well.
+fn in_a_process(name: &str, inside: impl FnOnce()) -> bool {
+    const MARK: &str = "WORKERMAN_TEST_INSIDE";
+    if std::env::var_os(MARK).is_some() {
+        inside();
+        return true;
+    }
+    let program = std::env::current_exe().expect("the test's own program");
+    let output = std::process::Command::new(program).args(["--exact", name]).env(MARK, "1").output();
+    output.expect("a process").status.success()
+}
+
+#[test]
+fn timers_whose_destructors_panic_do_not_abort_the_process_when_they_end_together() {
+    let name = "timers_whose_destructors_panic_do_not_abort_the_process_when_they_end_together";
+    let survived = in_a_process(name, || {
+        let _sim = Simulation::new();
+        Worker::set_panic_policy(PanicPolicy::CloseConnection);
+        for _ in 0..2 {
+            let value = OnDrop(boom);
+            Timer::add(1, move || support::keep(&value));
+        }
+        Timer::del_all();
+    });
+    assert!(survived, "the process was aborted");
+}
+
+#[test]
+fn values_of_one_connection_whose_destructors_panic_do_not_abort_the_process() {
+    struct Another(OnDrop<fn()>);
+    let survived = in_a_process("values_of_one_connection_whose_destructors_panic_do_not_abort_the_process", || {
+        let sim = Simulation::new();
+        Worker::set_panic_policy(PanicPolicy::CloseConnection);
+        let worker = Worker::<Tcp>::new("");
+        let _peer = sim.connect(worker);
+        let connection = worker.connections().next().unwrap();
+        connection.set(Another(OnDrop(boom)));
+        connection.with(|another: &mut Another| support::keep(&another.0));
+        connection.set(OnDrop(boom as fn()));
+        connection.destroy();
+        sim.run();
+    });
+    assert!(survived, "the process was aborted");
+}
