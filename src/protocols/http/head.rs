@@ -159,28 +159,31 @@ struct Rules {
 impl Rules {
     #[inline]
     fn look_at(&mut self, name: &str, value: &[u8]) -> Result<(), Refusal> {
-        // By length first: most lines are none of these.
-        match name.len() {
-            4 if name.eq_ignore_ascii_case("host") => {
+        // By length and first letter first: most lines are none of these.
+        let first = name.as_bytes().first().map_or(0, u8::to_ascii_lowercase);
+        match (name.len(), first) {
+            (4, b'h') if name.eq_ignore_ascii_case("host") => {
                 self.hosts += 1;
                 check_host(value)?;
             }
-            6 if name.eq_ignore_ascii_case("expect") => {
+            (6, b'e') if name.eq_ignore_ascii_case("expect") => {
                 self.expects_continue = value.eq_ignore_ascii_case(b"100-continue");
             }
-            10 if name.eq_ignore_ascii_case("connection") => {
+            // What browsers send, without taking it apart.
+            (10, b'c') if value == b"keep-alive" && name.eq_ignore_ascii_case("connection") => self.keep_alive = true,
+            (10, b'c') if name.eq_ignore_ascii_case("connection") => {
                 for token in tokens(value) {
                     self.close |= token.eq_ignore_ascii_case(b"close");
                     self.keep_alive |= token.eq_ignore_ascii_case(b"keep-alive");
                 }
             }
-            14 if name.eq_ignore_ascii_case("content-length") => {
+            (14, b'c') if name.eq_ignore_ascii_case("content-length") => {
                 if self.length.is_some() {
                     return Err(Refusal::malformed("more than one Content-Length"));
                 }
                 self.length = Some(parse_length(value)?);
             }
-            17 if name.eq_ignore_ascii_case("transfer-encoding") => self.look_at_coding(value)?,
+            (17, b't') if name.eq_ignore_ascii_case("transfer-encoding") => self.look_at_coding(value)?,
             _ => {}
         }
         Ok(())
@@ -250,9 +253,8 @@ fn check_host(value: &[u8]) -> Result<(), Refusal> {
             (!literal.is_empty() && literal.iter().all(is_literal), port.strip_prefix(b"]"))
         }
         None => {
-            let end = memchr::memchr(b':', value).unwrap_or(value.len());
-            let (name, port) = value.split_at(end);
-            (!name.is_empty() && name.iter().all(|byte| REG_NAME.has(*byte)), Some(port))
+            let end = value.iter().position(|byte| !REG_NAME.has(*byte)).unwrap_or(value.len());
+            (end > 0, value.get(end..))
         }
     };
     let port_ok = match port {

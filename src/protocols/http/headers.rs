@@ -172,7 +172,7 @@ fn is_name(name: &str) -> bool {
 
 #[inline]
 fn is_value(name: &str, value: &str) -> bool {
-    let valid = memchr::memchr3(b'\r', b'\n', 0, value.as_bytes()).is_none();
+    let valid = !value.bytes().any(|byte| matches!(byte, b'\r' | b'\n' | 0));
     if !valid {
         log::warn!("response header {name} left out: {value:?} has a line break or NUL in it");
     }

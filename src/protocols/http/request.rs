@@ -287,7 +287,8 @@ impl Request {
     /// Path and query of the target.
     fn split_target(&self) -> (&str, &str) {
         let target = self.uri();
-        let (path, query) = match memchr::memchr2(b'?', b'#', target.as_bytes()) {
+        // Targets are short: a plain loop is over before a search of memchr's has begun.
+        let (path, query) = match target.bytes().position(|byte| matches!(byte, b'?' | b'#')) {
             None => (target, ""),
             Some(end) => {
                 let (path, rest) = target.split_at(end);
