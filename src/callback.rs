@@ -7,7 +7,7 @@
 
 use std::any::Any;
 use std::cell::Cell;
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::panic::{self, AssertUnwindSafe};
 
 use crate::error::BoxError;
@@ -37,7 +37,19 @@ pub enum PanicPolicy {
 
 /// What a callback may return: nothing, anything that `send` and `Timer` answer, or a `Result`.
 ///
-/// An `Err` counts like a panic: see [`PanicPolicy`].
+/// An `Err` counts like a panic: see [`PanicPolicy`]. What is inside an `Option` is not looked at.
+///
+/// ```
+/// # use workerman::{Http, Worker};
+/// # let worker = Worker::<Http>::new("");
+/// worker.on_close(|connection| println!("{} closed", connection.id())); // nothing
+/// worker.on_connect(|connection| connection.send_raw("")); // a `SendStatus`
+/// worker.on_message(|connection, request| -> workerman::Result<()> {
+///     let number: u32 = request.get("n").ok_or("n is missing")?.parse()?;
+///     connection.send(number.to_string());
+///     Ok(())
+/// });
+/// ```
 #[diagnostic::on_unimplemented(
     message = "a callback cannot return `{Self}`",
     note = "it may return `()`, `bool`, an `Option`, a `SendStatus`, a `TimerId` or a `Result`",
@@ -144,13 +156,19 @@ pub(crate) fn discard<T>(value: T) {
     });
 }
 
+/// Drops several, each on its own: one whose destructor panics does not take the next with it.
+pub(crate) fn discard_all<T>(values: impl IntoIterator<Item = T>) {
+    values.into_iter().for_each(discard);
+}
+
 #[cold]
 fn fail(name: &str, failure: Result<Result<(), BoxError>, Box<dyn Any + Send>>) -> String {
     let reason = match failure {
         Ok(Ok(())) => String::new(),
         Ok(Err(error)) => {
-            log::error!("{name} returned an error: {error}");
-            error.to_string()
+            let text = error_text(error);
+            log::error!("{name} returned an error: {text}");
+            text
         }
         Err(payload) => {
             let text = panic_text(&*payload);
@@ -167,6 +185,19 @@ fn fail(name: &str, failure: Result<Result<(), BoxError>, Box<dyn Any + Send>>) 
         std::process::exit(250);
     }
     reason
+}
+
+/// What the error says: its `Display` and its destructor are user code.
+fn error_text(error: BoxError) -> String {
+    let mut text = String::new();
+    let told = panic::catch_unwind(AssertUnwindSafe(|| {
+        let _ = write!(text, "{error}");
+        drop(error);
+    }));
+    if let Err(payload) = told {
+        std::mem::forget(payload);
+    }
+    text
 }
 
 fn panic_text(payload: &(dyn Any + Send)) -> String {

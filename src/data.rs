@@ -45,22 +45,18 @@ pub(crate) fn get<T: Clone + 'static>(holder: impl Holder) -> Option<T> {
 
 /// Lends the value of this type to a closure.
 pub(crate) fn with<T: 'static, R>(holder: impl Holder, f: impl FnOnce(&mut T) -> R) -> Option<R> {
-    let value = holder.bag(|bag| {
-        let entry = bag.entry(TypeId::of::<T>())?;
-        let value = entry.value.take();
-        if value.is_none() {
-            log::error!("a `{}` is asked for while a `with` on it runs: it is not there now", type_name::<T>());
-        }
-        value
-    });
-    let mut lent = Lent { holder, value: value.flatten() };
+    let value = holder.bag(|bag| Some(bag.entry(TypeId::of::<T>())?.value.take())).flatten()?;
+    if value.is_none() {
+        log::error!("a `{}` is asked for while a `with` on it runs: it is not there now", type_name::<T>());
+    }
+    let mut lent = Lent { holder, value };
     Some(f(lent.value.as_mut()?.downcast_mut::<T>()?))
 }
 
 impl Bag {
     /// Drops the values, each on its own: one that panics does not take the next with it.
     pub(crate) fn discard(self) {
-        self.0.into_iter().for_each(callback::discard);
+        callback::discard_all(self.0);
     }
 
     fn entry(&mut self, kind: TypeId) -> Option<&mut Entry> {

@@ -23,6 +23,14 @@ pub type Result<T, E = BoxError> = std::result::Result<T, E>;
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Why a worker could not be started.
+///
+/// ```
+/// use workerman::{Error, Http, Worker};
+///
+/// let error = Worker::<Http>::new("websocket://0.0.0.0:80").listen().unwrap_err();
+/// assert!(matches!(error, Error::Address { .. }));
+/// println!("{error}");
+/// ```
 #[non_exhaustive]
 pub enum Error {
     /// The address given to [`Worker::new`](crate::Worker::new) cannot be understood.

@@ -24,6 +24,11 @@ pub struct LoopHandle(SharedRemote);
 
 impl LoopHandle {
     /// The loop of this thread, running or not yet.
+    ///
+    /// ```
+    /// let handle = workerman::LoopHandle::current();
+    /// std::thread::spawn(move || handle.run(|| println!("on the loop")));
+    /// ```
     pub fn current() -> Self {
         Self(reactor::get().remote())
     }

@@ -46,7 +46,7 @@ impl Simulation {
     /// A new connection to a worker; its `on_connect` has run.
     pub fn connect<P>(&self, worker: Worker<P>) -> Peer {
         let (end, peer) = memory::pair(reactor::get().memory_events());
-        let port = self.next_port.replace(self.next_port.get() + 1);
+        let port = self.next_port.replace(self.next_port.get().wrapping_add(1));
         let remote = SocketAddr::from(([127, 0, 0, 1], port));
         if let Some(driver) = worker::driver(worker.key())
             && let Err(error) = connection::open(Transport::Memory(end), remote, &driver)

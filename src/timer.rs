@@ -36,7 +36,7 @@ impl Timer {
     /// which the callback may also take as its argument.
     ///
     /// Runs are planned from the first one on, so a late run does not shift those after it; what was missed while the
-    /// loop was blocked is not made up for. 0 fires once in each turn of the loop and starves nothing. An interval that
+    /// loop was blocked is not made up for. 0 fires about once a millisecond and starves nothing. An interval that
     /// is negative or not a number counts as 0, with a warning (PHP throws).
     ///
     /// ```
@@ -111,6 +111,14 @@ impl Timer {
 
 /// Names a timer: a number from 1 on, never used twice in a thread, shown by `Display`. It means nothing on another
 /// thread, so it stays on its own.
+///
+/// ```
+/// use workerman::{Timer, TimerId};
+///
+/// let id: TimerId = Timer::add(1, || {});
+/// println!("timer {id}");
+/// # Timer::del(id);
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TimerId {
     number: u64,
@@ -151,6 +159,14 @@ impl CallbackResult for TimerId {
 }
 
 /// A length of time: seconds as an integer or a float, or a [`Duration`].
+///
+/// ```
+/// # use workerman::Timer;
+/// Timer::add(2, || {});
+/// Timer::add(0.25, || {});
+/// Timer::add(std::time::Duration::from_millis(250), || {});
+/// # Timer::del_all();
+/// ```
 pub trait Interval {
     /// In nanoseconds; what cannot be counted so is 0 or the longest there is.
     #[doc(hidden)]
@@ -197,6 +213,13 @@ fn negative(interval: impl fmt::Display) -> u64 {
 }
 
 /// What a timer calls: a closure without arguments, or with its [`TimerId`].
+///
+/// ```
+/// # use workerman::Timer;
+/// Timer::add(1, || println!("tick"));
+/// Timer::add(1, |timer_id| Timer::del(timer_id));
+/// # Timer::del_all();
+/// ```
 #[diagnostic::on_unimplemented(message = "a timer calls `||` or `|timer_id|` closures", label = "not such a closure")]
 pub trait TimerCallback<Arguments>: 'static {
     /// Calls the closure.
@@ -225,6 +248,13 @@ where
 }
 
 /// What [`Timer::delay`] calls: as [`TimerCallback`], but once, so it may give away what it has captured.
+///
+/// ```
+/// # use workerman::Timer;
+/// let text = String::from("moved");
+/// Timer::delay(1, move || drop(text));
+/// # Timer::del_all();
+/// ```
 #[diagnostic::on_unimplemented(message = "a timer calls `||` or `|timer_id|` closures", label = "not such a closure")]
 pub trait DelayCallback<Arguments>: 'static {
     /// Calls the closure.

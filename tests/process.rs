@@ -32,6 +32,16 @@ fn sigint_and_sigterm_end_the_process_well_after_its_last_callbacks() {
 }
 
 #[test]
+fn a_signal_ends_the_second_loop_of_a_process_as_well_as_the_first() {
+    let server = Process::start(Command::new(example("lifecycle")).args(["127.0.0.1:0", "twice"]));
+    address_in(&server.line());
+    server.signal("INT");
+    assert_eq!([server.line(), server.line()], ["stop with 0 connections", "returned"]);
+    let (status, errors) = server.wait();
+    assert_eq!(status.code(), Some(0), "{errors}");
+}
+
+#[test]
 fn a_signal_ends_the_examples_too() {
     for (name, signal) in [("hello", "INT"), ("sse", "TERM")] {
         let (server, address) = start_example(name);

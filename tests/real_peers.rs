@@ -297,3 +297,35 @@ fn a_reset_ends_the_connection_once_and_no_other() {
     hang_up(&other);
     assert_eq!(receive("the end of the connection", &events), "close");
 }
+
+#[test]
+fn half_a_request_head_costs_no_processor_time() {
+    let (server, address) = start_example("hello");
+    let mut client = connect(address);
+    client.write_all(b"GET / HT").expect("half a head is sent");
+    let used = || {
+        let text = fs::read_to_string(format!("/proc/{}/schedstat", server.id())).expect("its time is known");
+        text.split(' ').next().and_then(|nanoseconds| nanoseconds.parse::<u64>().ok()).expect("nanoseconds")
+    };
+    thread::sleep(Duration::from_millis(100));
+    let before = used();
+    thread::sleep(Duration::from_millis(300));
+    let used = Duration::from_nanos(used() - before);
+    assert!(used < Duration::from_millis(30), "{used:?} of 300 ms for eight bytes of one peer");
+}
+
+#[test]
+fn closing_while_bytes_of_the_peer_are_unread_does_not_cut_the_answer() {
+    let server = Server::start(|worker| {
+        worker.on_message(|connection, _| {
+            connection.pause_recv(); // what comes next stays in the kernel
+            Timer::delay(0.2, move || connection.close_with("x".repeat(200_000)));
+        });
+    });
+    let mut client = server.connect();
+    client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").expect("the request is sent");
+    thread::sleep(Duration::from_millis(50));
+    client.write_all(b"GET /2 HTTP/1.1\r\nHost: a\r\n\r\n").expect("the next one is sent");
+    thread::sleep(Duration::from_millis(300));
+    assert!(read_to_end(&mut client).len() > 200_000);
+}

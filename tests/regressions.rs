@@ -6,8 +6,8 @@ mod support;
 use std::time::Duration;
 
 use support::{Log, OnDrop, answers, boom, get};
-use workerman::testing::Simulation;
-use workerman::{Http, PanicPolicy, Tcp, Timer, Worker};
+use workerman::testing::{Peer, Simulation};
+use workerman::{Http, PanicPolicy, Response, Tcp, Timer, Worker};
 
 const RAW: &str = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nraw";
 
@@ -218,4 +218,154 @@ fn values_of_one_connection_whose_destructors_panic_do_not_abort_the_process() {
         sim.run();
     });
     assert!(survived, "the process was aborted");
+}
+
+/// An HTTP worker that answers with so many bytes, and a peer that takes 1,000 of them and reads none.
+fn slow_peer(sim: &Simulation, bytes: usize) -> Peer {
+    let worker = Worker::<Http>::new("");
+    worker.on_message(move |connection, _| connection.send("x".repeat(bytes)));
+    let peer = sim.connect(worker);
+    peer.set_window(1000);
+    peer
+}
+
+#[test]
+fn a_fin_behind_a_full_queue_that_nobody_reads_ends_the_connection_after_30_s() {
+    let sim = Simulation::new();
+    let peer = slow_peer(&sim, 2 << 20);
+    peer.write(get("/"));
+    sim.run();
+    peer.finish();
+    sim.advance(Duration::from_secs(29));
+    assert!(!peer.is_closed());
+    sim.advance(Duration::from_secs(2));
+    assert!(peer.is_closed());
+}
+
+#[test]
+fn a_fin_is_heeded_while_a_closing_answer_waits() {
+    let sim = Simulation::new();
+    let peer = slow_peer(&sim, 10_000);
+    peer.write("GET / HTTP/1.0\r\n\r\n");
+    sim.run();
+    peer.finish();
+    sim.advance(Duration::from_secs(31));
+    assert!(peer.is_closed());
+}
+
+#[test]
+fn a_refused_request_behind_an_answer_that_nobody_reads_ends_after_30_s() {
+    let sim = Simulation::new();
+    let peer = slow_peer(&sim, 10_000);
+    peer.write(get("/") + "BAD\r\n\r\n");
+    sim.advance(Duration::from_secs(31));
+    assert!(peer.is_closed());
+}
+
+#[test]
+fn an_error_whose_display_fails_costs_one_connection_only() {
+    #[derive(Debug)]
+    struct Mute;
+    impl std::fmt::Display for Mute {
+        fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            Err(std::fmt::Error)
+        }
+    }
+    impl std::error::Error for Mute {}
+    let sim = Simulation::new();
+    Worker::set_panic_policy(PanicPolicy::CloseConnection);
+    let worker = Worker::<Http>::new("");
+    worker.on_message(|_, _| -> workerman::Result<()> { Err(Mute.into()) });
+    let peer = sim.connect(worker);
+    peer.write(get("/"));
+    sim.run();
+    assert!(peer.read_text().starts_with("HTTP/1.1 500 "));
+}
+
+#[test]
+fn raw_bytes_behind_a_complete_answer_go_nowhere() {
+    let sim = Simulation::new();
+    let worker = Worker::<Http>::new("");
+    worker.on_message(|connection, request| {
+        connection.send(request.path());
+        if request.path() == "/1" {
+            assert_eq!(connection.send_raw(RAW), workerman::SendStatus::Dropped);
+        }
+    });
+    let peer = sim.connect(worker);
+    peer.write(get("/1") + &get("/2"));
+    sim.run();
+    assert!(!peer.read_text().contains("raw"));
+}
+
+#[test]
+fn a_raw_stream_goes_on_after_its_callback() {
+    let sim = Simulation::new();
+    let worker = Worker::<Http>::new("");
+    worker.on_message(|connection, _| {
+        connection.send_raw("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n");
+        connection.add_timer(1, move || connection.send_raw("data: x\n\n"));
+    });
+    let peer = sim.connect(worker);
+    peer.write(get("/"));
+    sim.advance(Duration::from_millis(2500));
+    assert!(peer.read_text().ends_with("\r\n\r\ndata: x\n\ndata: x\n\n"));
+}
+
+#[test]
+fn an_empty_raw_send_is_no_answer() {
+    let sim = Simulation::new();
+    let worker = Worker::<Http>::new("");
+    worker.on_message(
+        |connection, request| {
+            if request.path() == "/1" { connection.send_raw("") } else { connection.send("two") }
+        },
+    );
+    let peer = sim.connect(worker);
+    peer.write(get("/1") + &get("/2"));
+    sim.run();
+    assert_eq!(peer.read_text(), "");
+}
+
+#[test]
+fn an_interim_response_does_not_use_up_the_answer() {
+    let sim = Simulation::new();
+    let worker = Worker::<Http>::new("");
+    worker.on_message(|connection, _| {
+        connection.send(Response::new(103, &[("Link", "</a.css>; rel=preload")], ""));
+        connection.send("final")
+    });
+    let peer = sim.connect(worker);
+    peer.write(get("/"));
+    sim.run();
+    let text = peer.read_text();
+    assert!(text.starts_with("HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\nHTTP/1.1 200 OK\r\n"));
+    assert!(text.ends_with("final"));
+}
+
+#[test]
+fn a_full_buffer_is_told_once_however_much_raw_is_sent_after_it() {
+    let sim = Simulation::new();
+    let worker = Worker::<Http>::new("");
+    worker.on_message(|connection, _| {
+        connection.send_raw("HTTP/1.1 200 OK\r\nContent-Length: 4000000\r\n\r\n");
+        for _ in 0..4 {
+            connection.send_raw("x".repeat(1_000_000));
+        }
+    });
+    let log = Log::default();
+    let full = log.clone();
+    worker.on_buffer_full(move |_| full.add("full"));
+    let peer = sim.connect(worker);
+    peer.set_window(10);
+    peer.write(get("/"));
+    sim.run();
+    assert_eq!(log.take(), ["full"]);
+}
+
+#[test]
+fn a_bad_address_stays_an_error() {
+    let worker = Worker::<Http>::new("websocket://0.0.0.0:80");
+    assert!(worker.listen().is_err());
+    assert!(worker.listen().is_err());
 }

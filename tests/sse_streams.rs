@@ -219,6 +219,8 @@ fn a_request_behind_a_stream_is_never_delivered() {
     simulation.run();
     assert_eq!(log.take(), ["/stream"]);
     assert_eq!(text(peer.read()), "0\r\n\r\n");
+    assert!(peer.is_finished());
+    simulation.advance(Duration::from_secs(1));
     assert!(peer.is_closed());
 }
 

@@ -23,7 +23,7 @@ impl<P: Codec> TcpConnection<P> {
         found.then(|| Self::new(key))
     }
 
-    /// A number from 1 on, below 2^53, never used again in this process.
+    /// A number from 1 on, below 2^53, never used again by this thread's loop.
     ///
     /// ```
     /// # use workerman::{Http, Worker};
@@ -256,6 +256,26 @@ impl TcpConnection<()> {
     #[doc(alias = "defaultMaxSendBufferSize")]
     pub fn set_default_max_send_buffer_size(bytes: usize) {
         defaults::set_max_send_buffer_size(bytes);
+    }
+
+    /// The send buffer's limit of new connections, in bytes: 1 MiB unless set.
+    ///
+    /// ```
+    /// assert_eq!(workerman::TcpConnection::default_max_send_buffer_size(), 1024 * 1024);
+    /// ```
+    #[doc(alias = "defaultMaxSendBufferSize")]
+    pub fn default_max_send_buffer_size() -> usize {
+        defaults::limits().0 as usize
+    }
+
+    /// The size of the largest message of new connections, in bytes: 10 MiB unless set.
+    ///
+    /// ```
+    /// assert_eq!(workerman::TcpConnection::default_max_package_size(), 10 * 1024 * 1024);
+    /// ```
+    #[doc(alias = "defaultMaxPackageSize")]
+    pub fn default_max_package_size() -> usize {
+        defaults::limits().1 as usize
     }
 
     /// Sets the size of the largest message, in bytes, for connections accepted from here on.

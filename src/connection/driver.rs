@@ -7,17 +7,12 @@ use std::rc::Rc;
 
 use super::state::{Flags, State, state};
 use super::status::Status;
-use super::{TcpConnection, lifecycle, write};
+use super::{SEND_FAIL, TcpConnection, lifecycle, write};
 use crate::callback::{self, Slot};
 use crate::error::BoxError;
 use crate::protocols::output::{Outbound, Output};
 use crate::protocols::{Codec, Encoded, Limits, Step};
 use crate::reactor::{self, Key};
-
-/// `on_error`'s code when a connection cannot be made.
-pub const CONNECT_FAIL: u32 = 1;
-/// `on_error`'s code when a message cannot be sent.
-pub const SEND_FAIL: u32 = 2;
 
 /// What happens to a connection besides messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,9 +55,6 @@ pub(crate) trait Driver: fmt::Debug {
 
     /// A callback of this connection has failed: the peer is told if that is still possible, and the connection closes.
     fn fail(&self, key: Key);
-
-    /// How many connections there are.
-    fn connections(&self) -> &Cell<usize>;
 
     /// The worker, as a key of the layer above.
     fn worker(&self) -> Key;
@@ -111,23 +103,18 @@ impl<P: Codec> fmt::Debug for Callbacks<P> {
 /// The driver of a worker's connections.
 pub(crate) struct Handlers<P: Codec> {
     pub(crate) callbacks: Callbacks<P>,
-    connections: Cell<usize>,
     worker: Cell<Key>,
 }
 
 impl<P: Codec> fmt::Debug for Handlers<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Handlers").field("scheme", &P::SCHEME).field("connections", &self.connections).finish()
+        f.debug_struct("Handlers").field("scheme", &P::SCHEME).finish_non_exhaustive()
     }
 }
 
 impl<P: Codec> Handlers<P> {
     pub(crate) fn new() -> Self {
-        Self {
-            callbacks: Callbacks::default(),
-            connections: Cell::new(0),
-            worker: Cell::new(Key { slot: u32::MAX, generation: 0 }),
-        }
+        Self { callbacks: Callbacks::default(), worker: Cell::new(Key { slot: u32::MAX, generation: 0 }) }
     }
 
     pub(crate) fn set_worker(&self, worker: Key) {
@@ -239,10 +226,6 @@ impl<P: Codec> Driver for Handlers<P> {
     fn fail(&self, key: Key) {
         self.with_codec(key, |codec, output| codec.fail(output));
         lifecycle::close_unfinished(key);
-    }
-
-    fn connections(&self) -> &Cell<usize> {
-        &self.connections
     }
 
     fn worker(&self) -> Key {

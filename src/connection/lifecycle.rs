@@ -51,7 +51,6 @@ pub(crate) fn open(mut transport: Transport, remote: SocketAddr, driver: &Rc<dyn
             connection.transport = transport;
         }
     });
-    driver.connections().set(driver.connections().get() + 1);
     driver.deliver(key, Event::Connect);
     Ok(key)
 }
@@ -115,14 +114,11 @@ pub(super) fn close_unfinished(key: Key) {
 /// A connection that had begun an `on_close` is forgotten with all it owned. Destructors of users' values run here.
 fn forget(key: Key) {
     let connection = state().with(|state| state.table.remove(key));
-    let Some(connection) = connection else { return };
+    let Some(mut connection) = connection else { return };
     if connection.flags.has(Flags::OWES) {
         log::info!("connection {}: closed with a request that was not answered", key.number());
     }
-    let count = connection.driver.connections();
-    count.set(count.get().saturating_sub(1));
     // Nothing of the user's is in a connection without these.
-    let mut connection = connection;
     if let Some(extra) = connection.extra.take() {
         let Extra { data, timers: _, callbacks } = *extra;
         data.discard();
@@ -172,9 +168,7 @@ impl State {
         let Some(connection) = self.table.get_mut(key) else { return };
         match connection.status {
             // Closing a socket with unread bytes makes a reset of it, which can take our last answer with it.
-            Status::Closing if connection.flags.has(Flags::CLOSE_AFTER) && connection.flags.has(Flags::READABLE) => {
-                self.end(key);
-            }
+            Status::Closing if connection.flags.has(Flags::READABLE) => self.end(key),
             Status::Closing => self.shut(key),
             Status::Ending if connection.flags.has(Flags::HALF_CLOSED) => self.shut(key),
             Status::Ending if !connection.flags.has(Flags::FIN_SENT) => {
@@ -197,6 +191,9 @@ impl State {
         }
         let flushed = self.flush(key);
         self.after_flush(key, flushed);
+        if flushed == Flushed::Blocked {
+            expire_after(HALF_CLOSED_LIMIT, key, |connection| connection.status == Status::Ending);
+        }
         if let Some(connection) = self.table.get_mut(key) {
             connection.list_if_ready(key);
         }
@@ -205,26 +202,32 @@ impl State {
     /// The peer sends no more, and everything it sent has been dealt with as far as that is possible now.
     pub(super) fn peer_finished(&mut self, key: Key) {
         let Some(connection) = self.table.get_mut(key) else { return };
-        let owed = connection.flags.has(Flags::OWES) || (!connection.is_stream() && connection.queued() > 0);
         if connection.status == Status::Ending && connection.queued() > 0 {
             // The last answer first; `drained` does the rest.
             connection.flags.clear(Flags::READABLE | Flags::READ_CLOSED);
             connection.flags.set(Flags::HALF_CLOSED);
-        } else if connection.status == Status::Ending || !owed {
-            self.shut(key);
-        } else if !connection.flags.has(Flags::HALF_CLOSED) {
-            connection.flags.set(Flags::HALF_CLOSED);
-            expire_after(HALF_CLOSED_LIMIT, key, |connection| connection.flags.has(Flags::HALF_CLOSED));
+            return;
         }
-        // With nothing owed but bytes, the connection closes when they have left.
-        if let Some(connection) = self.table.get_mut(key)
-            && connection.status == Status::Established
-            && !connection.flags.has(Flags::OWES)
-        {
+        let owes = connection.flags.has(Flags::OWES);
+        if connection.status == Status::Ending || !owes && (connection.is_stream() || connection.queued() == 0) {
+            return self.shut(key);
+        }
+        if !owes {
+            // Nothing but bytes is owed: the connection closes when they have left.
             connection.status = Status::Closing;
             if !connection.flags.has(Flags::BLOCKED) && self.flush(key) != Flushed::Blocked {
-                self.shut(key);
+                return self.shut(key);
             }
+        }
+        self.limit_half_closed(key);
+    }
+
+    /// A peer that sends no more has to take what it is owed within [`HALF_CLOSED_LIMIT`].
+    fn limit_half_closed(&mut self, key: Key) {
+        let Some(connection) = self.table.get_mut(key) else { return };
+        if !connection.flags.has(Flags::HALF_CLOSED) {
+            connection.flags.set(Flags::HALF_CLOSED);
+            expire_after(HALF_CLOSED_LIMIT, key, |connection| connection.flags.has(Flags::HALF_CLOSED));
         }
     }
 
@@ -243,15 +246,20 @@ impl State {
     /// peer can only have gone.
     pub(super) fn heed_fin(&mut self, key: Key) {
         let Some(connection) = self.table.get_mut(key) else { return };
-        let unread = connection.flags.has(Flags::READ_CLOSED) && !connection.wants_input();
-        if !unread || connection.status != Status::Established {
+        if !connection.flags.has(Flags::READ_CLOSED) || connection.wants_input() {
             return;
         }
-        if connection.is_stream() {
-            self.flush(key);
-            self.shut(key);
-        } else if connection.flags.has(Flags::OWES) {
-            self.peer_finished(key);
+        match connection.status {
+            Status::Established if connection.is_stream() => {
+                self.flush(key);
+                self.shut(key);
+            }
+            Status::Established if connection.flags.has(Flags::OWES) => self.peer_finished(key),
+            // Bytes wait for a peer that may never read them.
+            Status::Established | Status::Closing if connection.flags.has(Flags::BLOCKED) => {
+                self.limit_half_closed(key);
+            }
+            _ => {}
         }
     }
 }
@@ -294,6 +302,6 @@ fn for_all(f: fn(Key)) {
 
 /// At the end of a loop: nothing of this thread's connections stays. Destructors of users' values run here.
 pub(crate) fn clear() {
-    callback::discard(state().with(State::clear));
+    callback::discard_all(state().with(State::clear));
     pool::clear();
 }

@@ -25,10 +25,9 @@ use crate::reactor::Key;
 
 use state::{Connection, Flags, state};
 
-pub use driver::{CONNECT_FAIL, SEND_FAIL};
 pub(crate) use driver::{Callbacks, Driver, Handlers};
 pub(crate) use lifecycle::{clear, close_all, count, destroy_all, install, open};
-pub use status::{SendStatus, Status};
+pub use status::{CONNECT_FAIL, SEND_FAIL, SendStatus, Status};
 
 /// A connection, by a handle that is copied freely: into closures, timers, maps.
 ///

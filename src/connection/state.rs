@@ -60,7 +60,7 @@ pub(crate) struct Connection {
 }
 
 /// The size that decides what an idle connection costs.
-const _: () = assert!(size_of::<Connection>() <= 176);
+const _: () = assert!(size_of::<Connection>() <= 152);
 
 /// The codec of a connection, packed while it is at rest.
 #[derive(Debug)]
@@ -115,8 +115,6 @@ impl Flags {
     pub(super) const RAW: u16 = 1 << 9;
     /// The peer sends no more and is owed an answer; a timer limits that.
     pub(super) const HALF_CLOSED: u16 = 1 << 10;
-    /// The codec closes the connection, not the app: gently.
-    pub(super) const CLOSE_AFTER: u16 = 1 << 11;
     /// A message without a place was logged.
     pub(super) const STRAY_LOGGED: u16 = 1 << 12;
     /// The connection has callbacks of its own.

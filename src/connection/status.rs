@@ -5,6 +5,26 @@ use std::fmt;
 use crate::callback::CallbackResult;
 use crate::error::BoxError;
 
+/// `on_error`'s code when a connection cannot be made.
+///
+/// ```
+/// assert_eq!(workerman::CONNECT_FAIL, 1);
+/// ```
+pub const CONNECT_FAIL: u32 = 1;
+
+/// `on_error`'s code when a message cannot be sent.
+///
+/// ```
+/// # use workerman::{Http, SEND_FAIL, Worker};
+/// # let worker = Worker::<Http>::new("");
+/// worker.on_error(|connection, code, text| {
+///     if code == SEND_FAIL {
+///         println!("connection {}: {text}", connection.id());
+///     }
+/// });
+/// ```
+pub const SEND_FAIL: u32 = 2;
+
 /// Where a connection stands in its life.
 ///
 /// ```

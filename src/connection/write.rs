@@ -49,18 +49,40 @@ pub(super) fn transmit<P: Codec>(
 ) -> SendStatus {
     let (mut codec, mut outbound) = match state().with(|state| state.check_out::<P>(key, limit)) {
         Ok(taken) => taken,
-        Err(status) => return status,
+        Err(Some(status)) => return status,
+        Err(None) => {
+            log::error!("a message was sent to a connection from within its own codec: dropped");
+            return SendStatus::Dropped;
+        }
     };
+    let before = outbound.len();
     let date = reactor::get().clock.date();
     let mut output = Output::new(&mut outbound, &date, ticket);
     let encoded = encode(&mut codec, &mut output);
     let close_after = output.close_after;
-    let (status, touched) = state().with(|state| state.check_in(key, limit, codec, outbound, encoded, close_after));
+    let (status, touched) = state().with(|state| state.check_in(key, before, codec, outbound, encoded, close_after));
+    if let Encoded::Stray(reason) = encoded {
+        log_stray(key, reason);
+    }
     if touched {
         // Outside of the borrow: a full list is flushed at once.
         reactor::get().touch(key);
     }
     status
+}
+
+/// Once for each connection. A logger is user code, so nothing is borrowed here.
+#[cold]
+fn log_stray(key: Key, reason: &str) {
+    let first = state().with(|state| {
+        let flags = &mut state.get(key)?.flags;
+        let first = !flags.has(Flags::STRAY_LOGGED);
+        flags.set(Flags::STRAY_LOGGED);
+        Some(first)
+    });
+    if first == Some(true) {
+        log::warn!("connection {}: a message was dropped: {reason}", key.number());
+    }
 }
 
 /// Has the connection visited when the current callback returns.
@@ -74,15 +96,15 @@ pub(super) fn touch(key: Key) {
 }
 
 impl State {
-    /// Takes what encoding needs out of the table, or says why nothing can be sent.
+    /// Takes what encoding needs out of the table, or says why nothing can be sent: `None` when that is out already.
     #[inline]
-    fn check_out<P: Codec>(&mut self, key: Key, limit: Limit) -> Result<(P, Box<Outbound>), SendStatus> {
+    fn check_out<P: Codec>(&mut self, key: Key, limit: Limit) -> Result<(P, Box<Outbound>), Option<SendStatus>> {
         let connection = self.get(key).ok_or(SendStatus::Closed)?;
         if connection.status != Status::Established {
-            return Err(SendStatus::Closed);
+            return Err(SendStatus::Closed.into());
         }
         if !connection.driver.speaks::<P>() {
-            return Err(SendStatus::WrongProtocol);
+            return Err(SendStatus::WrongProtocol.into());
         }
         // The pieces of an answer that is owed are never dropped: a hole would be filled by the next answer.
         let keep = limit == Limit::Keep && !connection.flags.has(Flags::OWES);
@@ -90,10 +112,7 @@ impl State {
             self.make_room(key)?;
         }
         let connection = self.get(key).ok_or(SendStatus::Closed)?;
-        let Some(codec) = connection.take_codec() else {
-            log::error!("a message was sent to a connection from within its own codec: dropped");
-            return Err(SendStatus::Dropped);
-        };
+        let codec = connection.take_codec().ok_or(None)?;
         let outbound = connection.outbound.take();
         Ok((codec, outbound.unwrap_or_else(|| self.spare())))
     }
@@ -121,7 +140,7 @@ impl State {
     fn check_in<P: Codec>(
         &mut self,
         key: Key,
-        limit: Limit,
+        before: usize,
         codec: P,
         outbound: Box<Outbound>,
         encoded: Encoded,
@@ -140,23 +159,18 @@ impl State {
         let Some(connection) = self.table.get_mut(key) else {
             return (SendStatus::Closed, false);
         };
-        if let Encoded::Stray(reason) = encoded {
-            if !connection.flags.has(Flags::STRAY_LOGGED) {
-                connection.flags.set(Flags::STRAY_LOGGED);
-                log::warn!("connection {}: a message was dropped: {reason}", key.number());
-            }
+        if let Encoded::Stray(_) = encoded {
             return (SendStatus::Dropped, false);
         }
         if close_after {
             connection.status = Status::Closing;
-            connection.flags.set(Flags::CLOSE_AFTER);
         }
-        self.leave(key, length, limit)
+        self.leave(key, before, length)
     }
 
-    /// Lets `length` bytes that wait leave now, or when the callback returns.
+    /// Lets `length` bytes that wait, `before` of them for longer, leave now, or when the callback returns.
     #[inline]
-    fn leave(&mut self, key: Key, length: usize, limit: Limit) -> (SendStatus, bool) {
+    fn leave(&mut self, key: Key, before: usize, length: usize) -> (SendStatus, bool) {
         let Some(connection) = self.table.get_mut(key) else {
             return (SendStatus::Closed, false);
         };
@@ -180,7 +194,10 @@ impl State {
                 Flushed::Blocked => {}
             }
         }
-        if limit == Limit::Keep && self.table.get(key).is_some_and(Connection::is_full) {
+        // Told once: whoever was full before has been told.
+        let filled =
+            |connection: &Connection| connection.is_full() && before < connection.max_send_buffer_size as usize;
+        if self.table.get(key).is_some_and(filled) {
             lifecycle::defer(key, Event::BufferFull);
         }
         (SendStatus::Queued, false)

@@ -129,6 +129,8 @@ pub(crate) struct Reactor {
     settling: Cell<bool>,
     scratch: Cell<Option<Box<[u8]>>>,
     remote: Shared<Option<SharedRemote>>,
+    /// The waker has been heard: tasks of other threads wait.
+    woken: Cell<bool>,
     memory: Rc<memory::Events>,
     running: Cell<bool>,
     stopping: Cell<bool>,
@@ -158,18 +160,18 @@ impl Reactor {
     /// Runs destructors of users' values.
     pub(crate) fn close(&self) {
         if let Some(remote) = self.remote.with(Option::take) {
-            callback::discard(remote.stop());
+            callback::discard_all(remote.stop());
         }
-        self.ready.with(Vec::clear);
-        self.touched.with(Vec::clear);
-        self.deferred.with(VecDeque::clear);
+        self.ready.with(|ready| *ready = Vec::new());
+        self.touched.with(|touched| *touched = Vec::new());
+        self.deferred.with(|deferred| *deferred = VecDeque::new());
         // Destructors may add timers; a few rounds are enough for all but those who do so for ever.
         for _ in 0..100 {
             let timers = self.timers.with(Wheel::clear);
             if timers.is_empty() {
                 break;
             }
-            timers.into_iter().for_each(callback::discard);
+            callback::discard_all(timers);
         }
         self.poll.with(|poll| *poll = None);
         self.events.set(None);
@@ -309,7 +311,7 @@ impl Reactor {
             }
             users
         });
-        timers.into_iter().for_each(callback::discard);
+        callback::discard_all(timers);
     }
 
     /// The queue through which other threads reach this loop.
@@ -319,6 +321,9 @@ impl Reactor {
 
     #[inline]
     fn flush(&self) {
+        if self.touched.with(|touched| touched.is_empty()) {
+            return;
+        }
         let mut touched = self.touched.with(std::mem::take);
         if let Some(handler) = self.handler(Kind::Connection).get() {
             for key in touched.drain(..) {

@@ -15,6 +15,17 @@ const CAPACITY: usize = 4096;
 pub(crate) type Task = Box<dyn FnOnce() + Send>;
 
 /// Why a closure was not accepted.
+///
+/// ```
+/// use workerman::{LoopError, LoopHandle};
+///
+/// let handle = LoopHandle::current();
+/// for _ in 0..4096 {
+///     handle.run(|| {})?;
+/// }
+/// assert_eq!(handle.run(|| {}), Err(LoopError::Full));
+/// # Ok::<(), LoopError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LoopError {

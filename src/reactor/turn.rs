@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use mio::Events;
 
-use super::{LONGEST_INTERVAL, Reactor, TICK, Timer, due_tick, from_token};
+use super::{Kind, LONGEST_INTERVAL, Reactor, TICK, Timer, due_tick, from_token};
 use crate::callback;
 use crate::error::Error;
 use crate::transport::Readiness;
@@ -76,8 +76,9 @@ impl Reactor {
     #[inline]
     fn dispatch(&self, token: mio::Token, readiness: Readiness) {
         let (kind, key) = from_token(token);
-        // The waker has no handler: being awake is all it is for.
-        if let Some(handler) = self.handler(kind).get() {
+        if kind == Kind::Waker {
+            self.woken.set(true);
+        } else if let Some(handler) = self.handler(kind).get() {
             (handler.ready)(key, readiness);
             self.settle();
         }
@@ -135,6 +136,10 @@ impl Reactor {
     }
 
     fn run_tasks(&self) {
+        // By hand there is no waker to hear.
+        if !self.woken.replace(false) && !self.clock.is_manual() {
+            return;
+        }
         let Some(remote) = self.remote.with(|remote| remote.clone()) else { return };
         for task in remote.take() {
             // A failing task is logged, there is no connection to close.

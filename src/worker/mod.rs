@@ -13,7 +13,6 @@ use std::marker::PhantomData;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
-use crate::address::Address;
 use crate::callback::{self, PanicPolicy};
 use crate::connection::{Driver, Handlers, TcpConnection};
 use crate::data::{self, Bag};
@@ -67,7 +66,8 @@ impl<P: Codec> Worker<P> {
         let handlers = Rc::new(Handlers::<P>::new());
         let entry = Entry {
             name: "none".to_owned(),
-            address: Address::parse(address, P::SCHEME).map_err(Some),
+            address: address.into(),
+            scheme: P::SCHEME,
             listener: None,
             driver: Rc::clone(&handlers) as Rc<dyn Driver>,
             handlers: Rc::clone(&handlers) as Rc<dyn Any>,
@@ -312,6 +312,12 @@ pub(crate) fn driver(key: Key) -> Option<Rc<dyn Driver>> {
 }
 
 /// A walk over a worker's connections; see [`Worker::connections`].
+///
+/// ```
+/// # use workerman::{Http, Worker};
+/// # let worker = Worker::<Http>::new("");
+/// assert_eq!(worker.connections().count(), 0);
+/// ```
 #[derive(Debug)]
 pub struct Connections<P> {
     worker: Key,

@@ -5,11 +5,10 @@ use std::fmt;
 use std::rc::Rc;
 
 use super::listener::Listener;
-use crate::address::Address;
 use crate::callback::Slot;
 use crate::connection::Driver;
 use crate::data::{Bag, Holder};
-use crate::error::{BoxError, Error};
+use crate::error::BoxError;
 use crate::reactor::{Key, Table};
 use crate::shared::{Leaked, Shared};
 
@@ -27,8 +26,9 @@ pub(super) type WorkerCallback = Slot<dyn FnMut() -> Result<(), BoxError>>;
 
 pub(super) struct Entry {
     pub(super) name: String,
-    /// What `new` could not return: it comes out of `listen` and `run_all`.
-    pub(super) address: Result<Address, Option<Error>>,
+    /// As given to `new`, which cannot say what is wrong with it: `listen` and `run_all` do.
+    pub(super) address: Box<str>,
+    pub(super) scheme: &'static str,
     pub(super) listener: Option<Listener>,
     pub(super) driver: Rc<dyn Driver>,
     /// The same as `driver`, with a way back to its type.

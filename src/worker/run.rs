@@ -51,18 +51,13 @@ pub(crate) fn start_all() -> Result<(), Error> {
 
 /// Listens on the worker's address, unless it does already or has none.
 pub(super) fn listen(key: Key) -> Result<(), Error> {
-    let address = with_entry(key, |entry| match &mut entry.address {
-        Ok(_) if entry.listener.is_some() => Ok(None),
-        Ok(address) => Ok(Some(address.clone())),
-        // Told once; after that the worker counts as one without an address.
-        Err(error) => error.take().map_or(Ok(None), Err),
+    let address = with_entry(key, |entry| match entry.listener {
+        Some(_) => Ok(Address::None),
+        None => Address::parse(&entry.address, entry.scheme),
     });
-    match address {
-        None => Ok(()),
-        Some(address) => match address? {
-            None | Some(Address::None) => Ok(()),
-            Some(address) => listener::listen(key, &address),
-        },
+    match address.transpose()? {
+        None | Some(Address::None) => Ok(()),
+        Some(address) => listener::listen(key, &address),
     }
 }
 
@@ -118,10 +113,10 @@ pub(crate) struct Cleanup;
 impl Drop for Cleanup {
     fn drop(&mut self) {
         connection::clear();
-        callback::discard(registry().with(Table::clear));
+        callback::discard_all(registry().with(Table::clear));
         reactor::get().close();
         // Those that destructors have made meanwhile.
-        callback::discard(registry().with(Table::clear));
+        callback::discard_all(registry().with(Table::clear));
         pool::clear();
     }
 }

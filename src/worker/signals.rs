@@ -2,8 +2,8 @@
 //!
 //! Signals are the process's, so only the main thread's loop takes them; after it has ended, Ctrl-C kills again.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
@@ -15,6 +15,10 @@ use crate::shared::Shared;
 
 /// Whether the main thread's loop takes signals.
 static ENABLED: AtomicBool = AtomicBool::new(true);
+
+/// No loop takes signals now: they have their default meaning. Registered once, because it cannot be taken back.
+static ENDED: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
+static REGISTERED: AtomicBool = AtomicBool::new(false);
 
 thread_local! {
     static SIGNALS: Shared<Option<Signals>> = const { Shared::new(None) };
@@ -30,16 +34,18 @@ pub(super) fn install() -> Result<Option<Guard>, Error> {
         return Ok(None);
     }
     let failed = |source| Error::Loop { action: "take signals", source };
-    let ended = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
-        flag::register_conditional_default(signal, Arc::clone(&ended)).map_err(failed)?;
+    if !REGISTERED.swap(true, Ordering::Relaxed) {
+        for signal in [SIGINT, SIGTERM] {
+            flag::register_conditional_default(signal, Arc::clone(&ENDED)).map_err(failed)?;
+        }
     }
+    ENDED.store(false, Ordering::Relaxed);
     let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(failed)?;
     let reactor = reactor::get();
     reactor.set_handler(Kind::Signal, Handler { ready: |_, _| arrived(), flush: |_| {} });
     reactor.register(&mut signals, Kind::Signal, Key { slot: 0, generation: 0 }).map_err(failed)?;
     SIGNALS.with(|slot| slot.with(|slot| *slot = Some(signals)));
-    Ok(Some(Guard(ended)))
+    Ok(Some(Guard))
 }
 
 fn arrived() {
@@ -52,11 +58,11 @@ fn arrived() {
 }
 
 /// Gives the signals their default meaning back when dropped.
-pub(super) struct Guard(Arc<AtomicBool>);
+pub(super) struct Guard;
 
 impl Drop for Guard {
     fn drop(&mut self) {
         SIGNALS.with(|slot| slot.with(|slot| *slot = None));
-        self.0.store(true, Ordering::Relaxed);
+        ENDED.store(true, Ordering::Relaxed);
     }
 }

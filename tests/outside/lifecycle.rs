@@ -1,18 +1,23 @@
 //! The server that `tests/process.rs` starts and signals: it prints what happens to it. An example only so that cargo
 //! builds it as a program, because signals belong to the main thread, which no `#[test]` runs on.
 //!
-//! `GET /stop` ends the loop; with a second argument the process stays for a while after that.
+//! `GET /stop` ends the loop; with the second argument `stay` the process stays for a while after that, with `twice` a
+//! loop has run and ended before.
 
 use std::io::{Write, stdout};
 use std::time::Duration;
 
-use workerman::{Http, Worker};
+use workerman::{Http, Timer, Worker};
 
 fn main() -> workerman::Result<()> {
     env_logger::init();
     let mut arguments = std::env::args().skip(1);
     let address = arguments.next().unwrap_or_else(|| "127.0.0.1:0".to_owned());
-    let stays = arguments.next().is_some();
+    let mode = arguments.next().unwrap_or_default();
+    if mode == "twice" {
+        Timer::delay(0, Worker::stop_all);
+        Worker::run_all()?;
+    }
 
     let worker = Worker::<Http>::new(&address);
     worker.on_worker_start(|worker| say(&format!("start {:?}", worker.local_addr())));
@@ -27,7 +32,7 @@ fn main() -> workerman::Result<()> {
     });
     Worker::run_all()?;
     say("returned");
-    if stays {
+    if mode == "stay" {
         std::thread::sleep(Duration::from_secs(30));
     }
     Ok(())

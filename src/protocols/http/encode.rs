@@ -26,11 +26,27 @@ macro_rules! encode_bodies {
     )*};
 }
 
-encode_bodies!(&str, String, &String, &[u8], Vec<u8>, &Vec<u8>);
+encode_bodies!(&str, &String, &[u8], &Vec<u8>);
 
 impl<const N: usize> Encode<&[u8; N]> for Http {
     fn encode(&mut self, body: &[u8; N], output: &mut Output<'_>) -> Encoded {
         self.encode_body(body, output)
+    }
+}
+
+impl Encode<Vec<u8>> for Http {
+    fn encode(&mut self, body: Vec<u8>, output: &mut Output<'_>) -> Encoded {
+        let encoded = self.encode_body_head(body.len(), output);
+        if encoded == Encoded::Done && !self.exchange.head_only {
+            output.owned(body);
+        }
+        encoded
+    }
+}
+
+impl Encode<String> for Http {
+    fn encode(&mut self, body: String, output: &mut Output<'_>) -> Encoded {
+        self.encode(body.into_bytes(), output)
     }
 }
 
@@ -95,6 +111,15 @@ impl Http {
     }
 
     fn encode_body(&mut self, body: &[u8], output: &mut Output<'_>) -> Encoded {
+        let encoded = self.encode_body_head(body.len(), output);
+        if encoded == Encoded::Done && !self.exchange.head_only {
+            output.bytes(body);
+        }
+        encoded
+    }
+
+    /// The head of a 200 answer in PHP's order, for a body of this length.
+    fn encode_body_head(&mut self, length: usize, output: &mut Output<'_>) -> Encoded {
         if self.exchange.phase != Phase::Open || !self.exchange.admits(output.ticket) {
             return NO_REQUEST;
         }
@@ -104,13 +129,9 @@ impl Http {
         tail.extend_from_slice(if self.exchange.http10 { b"HTTP/1.0 200 OK\r\n" } else { b"HTTP/1.1 200 OK\r\n" });
         tail.extend_from_slice(connection_line(close));
         tail.extend_from_slice(b"Content-Type: text/html;charset=utf-8\r\n");
-        content_length(&mut tail, body.len());
+        content_length(&mut tail, length);
         date_line(&mut tail, &date);
         tail.extend_from_slice(b"\r\n");
-        drop(tail);
-        if !self.exchange.head_only {
-            output.bytes(body);
-        }
         Encoded::Done
     }
 

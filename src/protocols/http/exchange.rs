@@ -14,6 +14,8 @@ pub(super) struct Exchange {
     pub(super) http10: bool,
     /// The connection stays open after the answer.
     pub(super) keep_alive: bool,
+    /// The app has framed the last answer itself, and may not be done with it.
+    pub(super) raw: bool,
 }
 
 /// How far the answer is.
@@ -43,6 +45,7 @@ impl Exchange {
         self.head_only = head.head_only;
         self.http10 = head.http10;
         self.keep_alive = head.keep_alive;
+        self.raw = false;
     }
 
     /// Whether a handle with this ticket may speak to the request or stream at hand.
@@ -58,6 +61,7 @@ impl Exchange {
             | u64::from(self.head_only) << 40
             | u64::from(self.http10) << 41
             | u64::from(self.keep_alive) << 42
+            | u64::from(self.raw) << 43
     }
 
     #[inline]
@@ -76,6 +80,7 @@ impl Exchange {
             head_only: bits & 1 << 40 != 0,
             http10: bits & 1 << 41 != 0,
             keep_alive: bits & 1 << 42 != 0,
+            raw: bits & 1 << 43 != 0,
         }
     }
 }
@@ -87,13 +92,14 @@ mod tests {
     #[test]
     fn packing_loses_nothing() {
         for phase in [Phase::Idle, Phase::Open, Phase::Raw, Phase::Chunked, Phase::Plain] {
-            for bits in 0..8 {
+            for bits in 0..16 {
                 let exchange = Exchange {
                     ticket: u32::MAX,
                     phase,
                     head_only: bits & 1 != 0,
                     http10: bits & 2 != 0,
                     keep_alive: bits & 4 != 0,
+                    raw: bits & 8 != 0,
                 };
                 assert!(exchange.pack() >> Exchange::BITS == 0);
                 assert_eq!(Exchange::unpack(exchange.pack() | 0xabcd << Exchange::BITS), exchange);

@@ -98,6 +98,7 @@ fn is_target(target: &str) -> bool {
         scheme.starts_with(|byte: char| byte.is_ascii_alphabetic())
             && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
             && !rest.is_empty()
+            && !rest.starts_with(['/', '?', '#'])
     };
     target.starts_with('/') || target == "*" || target.split_once("://").is_some_and(is_absolute)
 }

@@ -117,13 +117,18 @@ impl Codec for Http {
             return Encoded::Stray("the request that these bytes are for has been answered");
         }
         match self.exchange.phase {
+            // An app that frames its answer may go on with it for as long as it likes.
+            Phase::Idle if self.exchange.raw => output.bytes(bytes),
+            Phase::Idle => return Encoded::Stray("no request is waiting for raw bytes here"),
+            // Nothing is no answer.
+            Phase::Open if bytes.is_empty() => {}
             // Inside the framing we chose, so that raw bytes cannot break it.
             Phase::Chunked => encode::chunk(bytes, output),
             Phase::Open => {
                 self.exchange.phase = Phase::Raw;
                 output.bytes(bytes);
             }
-            Phase::Idle | Phase::Raw | Phase::Plain => output.bytes(bytes),
+            Phase::Raw | Phase::Plain => output.bytes(bytes),
         }
         Encoded::Done
     }
@@ -131,6 +136,7 @@ impl Codec for Http {
     fn settle(&mut self) {
         if self.exchange.phase == Phase::Raw {
             self.exchange.phase = Phase::Idle;
+            self.exchange.raw = true;
         }
     }
 

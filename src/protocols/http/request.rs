@@ -112,7 +112,8 @@ impl Request {
         if self.minor == 0 { "1.0" } else { "1.1" }
     }
 
-    /// The `Host` header with its port, `None` when an HTTP/1.0 client sent none.
+    /// The host that is asked for, with its port: the `Host` header, or what an absolute target names (RFC 9112
+    /// §3.2.2). `None` when an HTTP/1.0 client names none.
     ///
     /// ```
     /// # fn example(request: &workerman::Request) {
@@ -120,7 +121,11 @@ impl Request {
     /// # }
     /// ```
     pub fn host(&self) -> Option<&str> {
-        self.header("host")
+        let absolute = self.uri().split_once("://").filter(|(scheme, _)| !scheme.contains(['/', '?']));
+        match absolute {
+            Some((_, rest)) => rest.split(['/', '?']).next(),
+            None => self.header("host"),
+        }
     }
 
     /// A header by its name, in any case. Several lines of one name are joined by `,` (`Cookie` by `; `); bytes that

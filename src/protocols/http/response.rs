@@ -242,7 +242,14 @@ impl fmt::Debug for Response {
     }
 }
 
-/// The body of a [`Response`]: text or bytes.
+/// The body of a [`Response`]: text or bytes. Buffers that are given away (`String`, `Vec<u8>`) are not copied.
+///
+/// ```
+/// # use workerman::Response;
+/// Response::new(200, &[], "text");
+/// Response::new(200, &[], String::from("text"));
+/// Response::new(200, &[], b"bytes");
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Body(Vec<u8>);
 
