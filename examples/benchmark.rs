@@ -7,7 +7,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use nix::time::{ClockId, clock_gettime};
-use workerman::{Http, Response, ServerSentEvents, TcpConnection, Timer, Worker};
+use workerman::{Deadlines, Http, Response, ServerSentEvents, TcpConnection, Timer, Worker};
 
 fn main() -> workerman::Result<()> {
     env_logger::init();
@@ -17,6 +17,7 @@ fn main() -> workerman::Result<()> {
 
     let worker = Worker::<Http>::new(&format!("http://127.0.0.1:{port}"));
     worker.set(Subscribers::default());
+    worker.set_deadlines(Deadlines::none());
 
     worker.on_message(move |connection, request| match request.path() {
         "/plaintext" => {

@@ -58,7 +58,7 @@ mod transport;
 mod worker;
 
 pub use callback::{CallbackResult, PanicPolicy};
-pub use connection::{CONNECT_FAIL, SEND_FAIL, SendStatus, Status, TcpConnection};
+pub use connection::{CONNECT_FAIL, Deadlines, SEND_FAIL, SendStatus, Status, TcpConnection};
 pub use error::{BoxError, Error, Result};
 pub use protocols::http::{Body, Http, Request, Response, ServerSentEvents};
 pub use protocols::tcp::Tcp;

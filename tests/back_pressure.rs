@@ -10,7 +10,8 @@ use std::time::Duration;
 use support::{Log, get, never};
 use workerman::testing::{Peer, Simulation};
 use workerman::{
-    Codec, Http, Response, SEND_FAIL, SendStatus, ServerSentEvents, Status, Tcp, TcpConnection, Timer, Worker,
+    Codec, Deadlines, Http, Response, SEND_FAIL, SendStatus, ServerSentEvents, Status, Tcp, TcpConnection, Timer,
+    Worker,
 };
 
 const MIB: usize = 1024 * 1024;
@@ -536,7 +537,8 @@ mod closing {
 
 mod receiving {
     use super::{
-        Cell, Duration, Http, Log, Peer, Rc, SendStatus, Simulation, Status, Tcp, TcpConnection, Timer, Worker, get,
+        Cell, Deadlines, Duration, Http, Log, Peer, Rc, SendStatus, Simulation, Status, Tcp, TcpConnection, Timer,
+        Worker, get,
     };
 
     fn echoes(sim: &Simulation) -> (TcpConnection<Tcp>, Peer, Log) {
@@ -738,6 +740,7 @@ mod receiving {
             }
         });
         worker.on_connect(|connection| connection.set_max_send_buffer_size(10_000));
+        worker.set_deadlines(Deadlines::none());
         let peer = sim.connect(worker);
         peer.set_window(5000);
         for _ in 0..100 {
@@ -755,6 +758,7 @@ mod receiving {
         let sim = Simulation::new();
         let worker = Worker::<Http>::new("");
         worker.on_message(|connection, _| connection.send("ok"));
+        worker.set_deadlines(Deadlines::none());
         let peer = sim.connect(worker);
         for piece in ["GET / HT", "TP/1.1\r\nHo", "st: h\r\nContent-Length: 5\r\n\r\n", "12", "34"] {
             peer.write(piece);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use support::{Log, answers, get, never};
 use workerman::testing::{Peer, Simulation};
-use workerman::{Http, Response, SendStatus, ServerSentEvents, Status, Tcp, TcpConnection, Timer, Worker};
+use workerman::{Deadlines, Http, Response, SendStatus, ServerSentEvents, Status, Tcp, TcpConnection, Timer, Worker};
 
 const STREAM: &[(&str, &str)] = &[("Content-Type", "text/event-stream")];
 
@@ -58,6 +58,7 @@ fn server(log: &Log) -> Worker<Http> {
 fn one(sim: &Simulation) -> (TcpConnection<Http>, Peer, Log) {
     let log = Log::default();
     let worker = server(&log);
+    worker.set_deadlines(Deadlines::none());
     let peer = sim.connect(worker);
     sim.run();
     (worker.connections().next().expect("a connection"), peer, log)

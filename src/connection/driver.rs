@@ -5,13 +5,14 @@ use std::cell::Cell;
 use std::fmt;
 use std::rc::Rc;
 
+use super::deadline::Deadlines;
 use super::state::{Flags, State, state};
 use super::status::Status;
 use super::{SEND_FAIL, TcpConnection, lifecycle, write};
 use crate::callback::{self, Slot};
 use crate::error::BoxError;
 use crate::protocols::output::{Outbound, Output};
-use crate::protocols::{Codec, Encoded, Limits, Step};
+use crate::protocols::{Codec, Encoded, Limits, Pace, Step};
 use crate::reactor::{self, Key};
 
 /// What happens to a connection besides messages.
@@ -55,6 +56,15 @@ pub(crate) trait Driver: fmt::Debug {
 
     /// A callback of this connection has failed: the peer is told if that is still possible, and the connection closes.
     fn fail(&self, key: Key);
+
+    /// The peer took too long with a message that it had begun: it is told, and the connection ends.
+    fn time_out(&self, key: Key);
+
+    /// How long peers may take.
+    fn deadlines(&self) -> Deadlines;
+
+    /// What the codec of a new connection expects of the peer.
+    fn first_pace(&self) -> Pace;
 
     /// The worker, as a key of the layer above.
     fn worker(&self) -> Key;
@@ -104,6 +114,7 @@ impl<P: Codec> fmt::Debug for Callbacks<P> {
 pub(crate) struct Handlers<P: Codec> {
     pub(crate) callbacks: Callbacks<P>,
     worker: Cell<Key>,
+    deadlines: Cell<Deadlines>,
 }
 
 impl<P: Codec> fmt::Debug for Handlers<P> {
@@ -114,11 +125,19 @@ impl<P: Codec> fmt::Debug for Handlers<P> {
 
 impl<P: Codec> Handlers<P> {
     pub(crate) fn new() -> Self {
-        Self { callbacks: Callbacks::default(), worker: Cell::new(Key { slot: u32::MAX, generation: 0 }) }
+        Self {
+            callbacks: Callbacks::default(),
+            worker: Cell::new(Key { slot: u32::MAX, generation: 0 }),
+            deadlines: Cell::default(),
+        }
     }
 
     pub(crate) fn set_worker(&self, worker: Key) {
         self.worker.set(worker);
+    }
+
+    pub(crate) fn set_deadlines(&self, deadlines: Deadlines) {
+        self.deadlines.set(deadlines);
     }
 
     /// Runs the connection's own callback, else the worker's, else nothing.
@@ -145,8 +164,12 @@ impl<P: Codec> Handlers<P> {
         if result.is_err() {
             self.fail(key);
         }
-        let raw = state().with(|state| state.get(key).is_some_and(|connection| connection.flags.take(Flags::RAW)));
-        if raw {
+        let raw = state().with(|state| {
+            let flags = &mut state.get(key)?.flags;
+            flags.set(Flags::HEARD);
+            Some(flags.take(Flags::RAW))
+        });
+        if raw == Some(true) {
             self.settle_raw(key);
         }
         reactor::get().settle();
@@ -226,6 +249,24 @@ impl<P: Codec> Driver for Handlers<P> {
     fn fail(&self, key: Key) {
         self.with_codec(key, |codec, output| codec.fail(output));
         lifecycle::close_unfinished(key);
+    }
+
+    #[cold]
+    fn time_out(&self, key: Key) {
+        self.with_codec(key, |codec, output| {
+            codec.time_out(output);
+            output.close_after = false;
+        });
+        state().with(|state| state.end(key));
+    }
+
+    #[inline]
+    fn deadlines(&self) -> Deadlines {
+        self.deadlines.get()
+    }
+
+    fn first_pace(&self) -> Pace {
+        P::default().pace()
     }
 
     fn worker(&self) -> Key {

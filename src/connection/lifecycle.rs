@@ -14,13 +14,14 @@ use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
+use super::deadline::NEVER;
 use super::driver::{Driver, Event};
 use super::state::{Connection, Extra, Flags, State, state};
 use super::status::Status;
 use super::write::{self, Flushed};
 use super::{defaults, read};
 use crate::callback;
-use crate::protocols::pool;
+use crate::protocols::{Pace, pool};
 use crate::reactor::{self, Deferred, Handler, Key, Kind};
 use crate::transport::{Readiness, Transport};
 
@@ -49,7 +50,11 @@ pub(crate) fn open(mut transport: Transport, remote: SocketAddr, driver: &Rc<dyn
     state().with(|state| {
         if let Some(connection) = state.get(key) {
             connection.transport = transport;
+            connection.codec_pace = driver.first_pace();
+            // A protocol without deadlines never gets one.
+            connection.pace = if connection.codec_pace == Pace::Free { Pace::Free } else { Pace::Answer };
         }
+        state.set_deadline(key, false);
     });
     driver.deliver(key, Event::Connect);
     Ok(key)
@@ -82,6 +87,7 @@ pub(crate) fn close(key: Key) {
                 let flushed = state.flush(key);
                 state.after_flush(key, flushed);
             }
+            state.set_deadline(key, false);
         }
     });
 }
@@ -154,6 +160,7 @@ impl State {
             return;
         }
         connection.status = Status::Closed;
+        connection.deadline = NEVER;
         connection.transport = Transport::Closed;
         connection.drop_inbound();
         if let Some(outbound) = connection.outbound.take() {
@@ -182,8 +189,11 @@ impl State {
 
     /// Sends what is queued, then FIN, then reads and throws away until the peer has closed too.
     pub(super) fn end(&mut self, key: Key) {
-        let Some(connection) = self.table.get_mut(key) else { return };
+        let Some(connection) = self.table.get_mut(key).filter(|connection| connection.status != Status::Closed) else {
+            return;
+        };
         connection.status = Status::Ending;
+        connection.deadline = NEVER;
         connection.drop_inbound();
         if connection.flags.has(Flags::BLOCKED) {
             expire_after(HALF_CLOSED_LIMIT, key, |connection| connection.status == Status::Ending);

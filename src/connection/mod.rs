@@ -5,6 +5,7 @@
 //! methods are in `about` and `own`.
 
 mod about;
+mod deadline;
 mod defaults;
 mod driver;
 mod lifecycle;
@@ -25,6 +26,7 @@ use crate::reactor::Key;
 
 use state::{Connection, Flags, state};
 
+pub use deadline::Deadlines;
 pub(crate) use driver::{Callbacks, Driver, Handlers};
 pub(crate) use lifecycle::{clear, close_all, count, destroy_all, install, open};
 pub use status::{CONNECT_FAIL, SEND_FAIL, SendStatus, Status};
@@ -165,6 +167,7 @@ impl<P: Codec> TcpConnection<P> {
     #[doc(alias = "pauseRecv")]
     pub fn pause_recv(self) {
         self.update(|connection| connection.flags.set(Flags::PAUSED));
+        state().with(|state| state.set_deadline(self.key, false));
     }
 
     /// Delivers messages again, those that waited first, in the next turn of the loop.
@@ -181,6 +184,7 @@ impl<P: Codec> TcpConnection<P> {
             connection.flags.clear(Flags::PAUSED);
             connection.list_if_ready(self.key);
         });
+        state().with(|state| state.set_deadline(self.key, false));
     }
 }
 

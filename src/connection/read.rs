@@ -10,7 +10,7 @@ use std::rc::Rc;
 use super::driver::Driver;
 use super::state::{Flags, Inbound, State, state};
 use super::status::Status;
-use crate::protocols::pool;
+use crate::protocols::{Pace, pool};
 use crate::reactor::{self, Key};
 use crate::transport::Readiness;
 
@@ -124,12 +124,18 @@ impl State {
                 Read::Nothing
             }
             Ok(count) => {
+                let before = connection.bytes_read;
                 connection.bytes_read += count as u64;
+                let in_body = connection.pace == Pace::Body;
                 // A short read has taken all there was, unless FIN stands behind it: that needs one more read.
                 if count < buffer.len() && !connection.flags.has(Flags::READ_CLOSED) {
                     connection.flags.clear(Flags::READABLE);
                 }
-                if connection.status == Status::Ending { Read::Discarded(count) } else { Read::Bytes(count) }
+                let discarded = connection.status == Status::Ending;
+                if in_body {
+                    self.pay_for_body(key, before);
+                }
+                if discarded { Read::Discarded(count) } else { Read::Bytes(count) }
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 connection.flags.clear(Flags::READABLE | Flags::READ_CLOSED);
@@ -151,6 +157,8 @@ impl State {
             let flushed = self.flush(key);
             self.after_flush(key, flushed);
         }
+        let heard = self.get(key).is_some_and(|connection| connection.flags.take(Flags::HEARD));
+        self.set_deadline(key, heard);
         self.heed_fin(key);
         // Over its budget, or answered from elsewhere meanwhile: it goes on in the next turn.
         if let Some(connection) = self.get(key) {

@@ -7,11 +7,12 @@ use std::any::Any;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
+use super::deadline::{NEVER, Sweep};
 use super::driver::Driver;
 use super::status::Status;
 use crate::data::{Bag, Holder};
 use crate::protocols::output::Outbound;
-use crate::protocols::{Codec, pool};
+use crate::protocols::{Codec, Pace, pool};
 use crate::reactor::{self, Key, Kind, Table};
 use crate::shared::{Leaked, Shared};
 use crate::transport::{Readiness, Transport};
@@ -32,6 +33,7 @@ pub(crate) struct State {
     /// Queues that are empty and will be used again: the usual answer needs no allocation.
     #[allow(clippy::vec_box)] // the box moves between here and a connection, its content stays
     spare: Vec<Box<Outbound>>,
+    pub(super) sweep: Sweep,
 }
 
 /// Spare queues beyond these are freed.
@@ -55,12 +57,17 @@ pub(crate) struct Connection {
     pub(super) bytes_written: u64,
     pub(super) max_send_buffer_size: u32,
     pub(super) max_package_size: u32,
+    /// The tick of its deadline, and what that is for.
+    pub(super) deadline: u32,
+    pub(super) pace: Pace,
+    /// What the codec expects of the peer.
+    pub(super) codec_pace: Pace,
     pub(super) status: Status,
     pub(super) flags: Flags,
 }
 
 /// The size that decides what an idle connection costs.
-const _: () = assert!(size_of::<Connection>() <= 152);
+const _: () = assert!(size_of::<Connection>() <= 160);
 
 /// The codec of a connection, packed while it is at rest.
 #[derive(Debug)]
@@ -119,6 +126,8 @@ impl Flags {
     pub(super) const STRAY_LOGGED: u16 = 1 << 12;
     /// The connection has callbacks of its own.
     pub(super) const OWN_CALLBACKS: u16 = 1 << 13;
+    /// A message was delivered since the deadline was last looked at.
+    pub(super) const HEARD: u16 = 1 << 11;
     /// Our FIN is out.
     pub(super) const FIN_SENT: u16 = 1 << 14;
     /// Bytes were read that the codec has not looked at yet.
@@ -177,6 +186,7 @@ impl State {
     /// Frees what is kept for later use, and hands out what connections there still are.
     pub(crate) fn clear(&mut self) -> Vec<Connection> {
         self.spare = Vec::new();
+        self.sweep = Sweep::default();
         self.table.clear()
     }
 }
@@ -195,6 +205,9 @@ impl Connection {
             bytes_written: 0,
             max_send_buffer_size: limits.0,
             max_package_size: limits.1,
+            deadline: NEVER,
+            pace: Pace::Answer,
+            codec_pace: Pace::Answer,
             status: Status::Established,
             flags: Flags::default(),
         }
@@ -220,6 +233,7 @@ impl Connection {
     pub(super) fn put_codec<P: Codec>(&mut self, codec: P) {
         self.flags.assign(Flags::WAITING, !codec.is_ready());
         self.flags.assign(Flags::OWES, codec.owes_answer());
+        self.codec_pace = codec.pace();
         self.codec = match codec.park() {
             Ok(bits) => CodecSlot::Parked(bits),
             Err(codec) => CodecSlot::Boxed(Box::new(codec)),

@@ -267,12 +267,16 @@ impl State {
         if !connection.flags.take(Flags::BLOCKED) {
             return;
         }
+        let waited = connection.queued();
         match self.flush(key) {
             Flushed::Empty => {
                 lifecycle::defer(key, Event::BufferDrain);
                 self.drained(key);
             }
-            Flushed::Blocked => {}
+            Flushed::Blocked => {
+                let progress = self.get(key).is_some_and(|connection| connection.queued() < waited);
+                self.set_deadline(key, progress);
+            }
             // As PHP does: what breaks in the background is told by `on_close` alone.
             Flushed::Failed => self.shut(key),
         }
@@ -281,6 +285,7 @@ impl State {
 
     /// An answer may be complete now, and let the next request in, or a FIN that stood behind it.
     fn go_on(&mut self, key: Key) {
+        self.set_deadline(key, false);
         self.heed_fin(key);
         if let Some(connection) = self.get(key) {
             connection.list_if_ready(key);

@@ -67,6 +67,16 @@ pub trait Codec: sealed::Sealed + Default + 'static {
         false
     }
 
+    /// What the peer is expected to do now.
+    #[doc(hidden)]
+    fn pace(&self) -> Pace {
+        Pace::Free
+    }
+
+    /// The peer took too long with a message that it had begun: says so. The connection ends next.
+    #[doc(hidden)]
+    fn time_out(&mut self, _output: &mut Output<'_>) {}
+
     /// Packs a codec at rest into eight bytes, or gives it back when it holds more than that.
     #[doc(hidden)]
     fn park(self) -> Result<u64, Self>;
@@ -115,6 +125,25 @@ pub enum Encoded {
     Done,
     /// The message belongs to no request or stream of this connection, for this reason; nothing was written.
     Stray(&'static str),
+}
+
+/// What a peer is expected to do, and so which deadline counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// To begin, on a connection that is new.
+    New,
+    /// To complete the head it has begun.
+    Head,
+    /// To go on with a body.
+    Body,
+    /// To begin with the next message, or not.
+    Between,
+    /// To read what was sent.
+    Write,
+    /// Nothing: it is our turn.
+    Answer,
+    /// Whatever it likes: this protocol has no deadlines.
+    Free,
 }
 
 /// The bounds a codec keeps.

@@ -221,7 +221,8 @@ impl Peer {
 
     fn announce_arrival(&self) {
         self.0.announce(|state| {
-            if state.arrived.is_empty() {
+            // Without segments of a size, bytes join those that wait, as in the kernel's buffer.
+            if state.arrived.is_empty() || state.segment == usize::MAX {
                 state.arrive();
             }
             state.readiness()

@@ -14,7 +14,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 
 use crate::callback::{self, PanicPolicy};
-use crate::connection::{Driver, Handlers, TcpConnection};
+use crate::connection::{Deadlines, Driver, Handlers, TcpConnection};
 use crate::data::{self, Bag};
 use crate::error::{Error, Result};
 use crate::protocols::Codec;
@@ -102,6 +102,20 @@ impl<P: Codec> Worker<P> {
     /// ```
     pub fn set_name(self, name: &str) {
         self.entry(|entry| name.clone_into(&mut entry.name));
+    }
+
+    /// Sets how long peers of this worker's connections may take, from their next step on.
+    ///
+    /// ```
+    /// # use workerman::{Deadlines, Http, Worker};
+    /// # let worker = Worker::<Http>::new("");
+    /// worker.set_deadlines(Deadlines::default().head(10).body(10).keep_alive(20).write(30));
+    /// ```
+    pub fn set_deadlines(self, deadlines: Deadlines) {
+        let handlers = self.entry(|entry| Rc::clone(&entry.handlers));
+        if let Some(handlers) = handlers.and_then(|handlers| handlers.downcast::<Handlers<P>>().ok()) {
+            handlers.set_deadlines(deadlines);
+        }
     }
 
     /// Where the worker listens, once it does: with port 0 this is how the port is learnt.
@@ -282,6 +296,16 @@ impl Worker<()> {
     /// ```
     pub fn set_panic_policy(policy: PanicPolicy) {
         callback::set_policy(policy);
+    }
+
+    /// Sets how long peers may take, for workers that are made on this thread from here on.
+    ///
+    /// ```
+    /// # use workerman::{Deadlines, Worker};
+    /// Worker::set_default_deadlines(Deadlines::default().keep_alive(20));
+    /// ```
+    pub fn set_default_deadlines(deadlines: Deadlines) {
+        deadlines.set_default();
     }
 
     /// Whether the loop of the main thread takes SIGINT and SIGTERM, which is so unless set otherwise. Call it before

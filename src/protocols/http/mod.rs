@@ -30,7 +30,7 @@ pub use response::{Body, Response};
 pub use sse::ServerSentEvents;
 
 use super::output::Output;
-use super::{Codec, Encoded, Limits, Step, sealed};
+use super::{Codec, Encoded, Limits, Pace, Step, sealed};
 use exchange::{Exchange, Phase};
 use head::{Framing, Head, Refusal};
 
@@ -156,6 +156,21 @@ impl Codec for Http {
 
     fn owes_answer(&self) -> bool {
         matches!(self.exchange.phase, Phase::Open | Phase::Raw)
+    }
+
+    #[inline]
+    fn pace(&self) -> Pace {
+        match self.reading {
+            _ if self.exchange.phase != Phase::Idle => Pace::Answer,
+            Reading::Body(_) => Pace::Body,
+            Reading::Head { scanned: 0 } if self.exchange.ticket == 0 => Pace::New,
+            Reading::Head { scanned: 0 } => Pace::Between,
+            Reading::Head { .. } => Pace::Head,
+        }
+    }
+
+    fn time_out(&mut self, output: &mut Output<'_>) {
+        encode::refuse(Refusal { status: 408, reason: "the request takes too long" }, output);
     }
 
     #[inline]

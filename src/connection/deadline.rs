@@ -1,0 +1,285 @@
+//! How long a peer may take: for a request's head, for its body, for the next request, for reading an answer.
+//!
+//! A connection has one deadline at a time and remembers what it is for; which that is follows from its state
+//! ([`Connection::wanted_pace`]). There is no timer for each: one sweep looks at all connections when the earliest
+//! deadline has come. Never early, at most a second late. Streams, paused connections and those that wait for the app
+//! have none.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use super::driver::Driver;
+use super::lifecycle;
+use super::state::{Connection, Flags, State, state};
+use super::status::Status;
+use crate::protocols::Pace;
+use crate::reactor::{self, Key};
+use crate::timer::Interval;
+
+/// How long peers may take before a connection is closed, for a worker's connections. 0 means for ever.
+///
+/// | what | unless set | then |
+/// | --- | --- | --- |
+/// | the whole head of a request, or the first byte on a new connection | 30 s | 408 if it had begun |
+/// | between two pieces of a body | 30 s | 408 |
+/// | the body's rate, averaged over that time | 1 KiB/s | 408 |
+/// | the next request on a keep-alive connection | 75 s | closed |
+/// | reading any of an answer that waits | 60 s | closed |
+///
+/// Event streams have none of these, nor has a request that waits for the app's answer.
+///
+/// ```
+/// use workerman::{Deadlines, Http, Worker};
+///
+/// let worker = Worker::<Http>::new("http://127.0.0.1:0");
+/// worker.set_deadlines(Deadlines::default().head(10).keep_alive(20.5));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct Deadlines {
+    head: u32,
+    body: u32,
+    keep_alive: u32,
+    write: u32,
+    /// Bytes a second.
+    body_rate: u32,
+}
+
+/// A tick of deadlines, in nanoseconds: a sixteenth of a second.
+const TICK: u64 = 62_500_000;
+/// Ticks in a second.
+const SECOND: u32 = 16;
+/// The tick of no deadline.
+pub(super) const NEVER: u32 = u32::MAX;
+
+impl Default for Deadlines {
+    fn default() -> Self {
+        DEFAULT.get()
+    }
+}
+
+thread_local! {
+    static DEFAULT: Cell<Deadlines> = const {
+        let [head, body, keep_alive, write] = [30 * SECOND, 30 * SECOND, 75 * SECOND, 60 * SECOND];
+        Cell::new(Deadlines { head, body, keep_alive, write, body_rate: 1024 })
+    };
+}
+
+impl Deadlines {
+    /// No deadlines at all.
+    ///
+    /// ```
+    /// # use workerman::{Deadlines, Http, Worker};
+    /// Worker::<Http>::new("").set_deadlines(Deadlines::none());
+    /// ```
+    pub fn none() -> Self {
+        Self { head: NEVER, body: NEVER, keep_alive: NEVER, write: NEVER, body_rate: 0 }
+    }
+
+    /// For the whole head of a request from its first byte, and for that on a new connection; seconds or a `Duration`.
+    ///
+    /// ```
+    /// # use workerman::Deadlines;
+    /// let deadlines = Deadlines::default().head(10);
+    /// ```
+    pub fn head(self, time: impl Interval) -> Self {
+        Self { head: ticks(time), ..self }
+    }
+
+    /// Between two pieces of a body; seconds or a `Duration`.
+    ///
+    /// ```
+    /// # use workerman::Deadlines;
+    /// let deadlines = Deadlines::default().body(10);
+    /// ```
+    pub fn body(self, time: impl Interval) -> Self {
+        Self { body: ticks(time), ..self }
+    }
+
+    /// The least rate of a body, in bytes a second, averaged over the time of [`body`](Self::body).
+    ///
+    /// ```
+    /// # use workerman::Deadlines;
+    /// let deadlines = Deadlines::default().body_rate(16 * 1024);
+    /// ```
+    pub fn body_rate(self, bytes_per_second: u32) -> Self {
+        Self { body_rate: bytes_per_second, ..self }
+    }
+
+    /// For the next request after an answer; seconds or a `Duration`.
+    ///
+    /// ```
+    /// # use workerman::Deadlines;
+    /// let deadlines = Deadlines::default().keep_alive(20);
+    /// ```
+    pub fn keep_alive(self, time: impl Interval) -> Self {
+        Self { keep_alive: ticks(time), ..self }
+    }
+
+    /// For reading any part of a whole answer that waits; seconds or a `Duration`.
+    ///
+    /// ```
+    /// # use workerman::Deadlines;
+    /// let deadlines = Deadlines::default().write(20);
+    /// ```
+    pub fn write(self, time: impl Interval) -> Self {
+        Self { write: ticks(time), ..self }
+    }
+
+    /// What workers of this thread that are made from here on start with.
+    pub(crate) fn set_default(self) {
+        DEFAULT.set(self);
+    }
+
+    fn of(&self, pace: Pace) -> u32 {
+        match pace {
+            Pace::New | Pace::Head => self.head,
+            Pace::Body => self.body,
+            Pace::Between => self.keep_alive,
+            Pace::Write => self.write,
+            Pace::Answer | Pace::Free => NEVER,
+        }
+    }
+}
+
+/// Whole ticks, rounded up; 0 is for ever.
+fn ticks(time: impl Interval) -> u32 {
+    match time.nanoseconds() {
+        0 => NEVER,
+        nanoseconds => u32::try_from(nanoseconds.div_ceil(TICK)).unwrap_or(NEVER),
+    }
+}
+
+/// The present tick.
+fn now() -> u32 {
+    // For the next eight years of running.
+    u32::try_from(reactor::get().clock.now() / TICK).unwrap_or(NEVER)
+}
+
+/// When so many ticks have certainly passed.
+fn after(ticks: u32) -> u32 {
+    now().saturating_add(ticks).saturating_add(1)
+}
+
+/// When the connections are looked at next.
+#[derive(Debug)]
+pub(super) struct Sweep {
+    next: u32,
+}
+
+impl Default for Sweep {
+    fn default() -> Self {
+        Self { next: NEVER }
+    }
+}
+
+impl Connection {
+    /// What the peer is expected to do now.
+    fn wanted_pace(&self) -> Pace {
+        match self.status {
+            _ if self.pace == Pace::Free => Pace::Free,
+            Status::Established | Status::Closing if self.flags.has(Flags::BLOCKED) && !self.is_stream() => Pace::Write,
+            Status::Established if self.flags.has(Flags::PAUSED) => Pace::Answer,
+            Status::Established => self.codec_pace,
+            _ => Pace::Answer,
+        }
+    }
+}
+
+impl State {
+    /// Sets the deadline that follows from the connection's state. One for the same thing goes on running, unless the
+    /// peer has made `progress`.
+    #[inline]
+    pub(super) fn set_deadline(&mut self, key: Key, progress: bool) {
+        let Some(connection) = self.table.get_mut(key) else { return };
+        let pace = connection.wanted_pace();
+        if pace == connection.pace && !progress {
+            return;
+        }
+        connection.pace = pace;
+        connection.deadline = match connection.driver.deadlines().of(pace) {
+            NEVER => NEVER,
+            ticks => after(ticks),
+        };
+        let deadline = connection.deadline;
+        self.sweep_at(deadline);
+    }
+
+    /// A piece of a body has arrived: it pays for some time, at most for that between two pieces.
+    pub(super) fn pay_for_body(&mut self, key: Key, before: u64) {
+        let Some(connection) = self.table.get_mut(key) else { return };
+        let limits = connection.driver.deadlines();
+        if connection.pace != Pace::Body || connection.deadline == NEVER {
+            return;
+        }
+        let latest = after(limits.body);
+        // Counted from the connection's beginning, so that no byte of a small piece is lost.
+        let paid = |bytes: u64| bytes * u64::from(SECOND) / u64::from(limits.body_rate);
+        connection.deadline = match limits.body_rate {
+            0 => latest,
+            _ => {
+                let paid = u32::try_from(paid(connection.bytes_read) - paid(before)).unwrap_or(NEVER);
+                connection.deadline.saturating_add(paid).min(latest)
+            }
+        };
+    }
+
+    /// Has the connections looked at when this tick has come, if not before.
+    #[inline]
+    fn sweep_at(&mut self, deadline: u32) {
+        // At a whole second, so that there is one sweep a second at most.
+        let at = deadline.div_ceil(SECOND).saturating_mul(SECOND);
+        if at < self.sweep.next {
+            self.plan_sweep(at);
+        }
+    }
+
+    #[cold]
+    fn plan_sweep(&mut self, at: u32) {
+        self.sweep.next = at;
+        let clock = &reactor::get().clock;
+        let delay = (u64::from(at) * TICK).saturating_sub(clock.now());
+        // Without a slot for a timer there are no deadlines, which is better than no connections.
+        let _ = reactor::get().add_deadline(delay, Box::new(move |_| sweep(at)));
+    }
+
+    /// The connections whose time is over. The rest decide when to look next.
+    fn expired(&mut self) -> Vec<(Key, Rc<dyn Driver>)> {
+        let now = now();
+        let mut expired = Vec::new();
+        let (mut next, mut slot) = (NEVER, 0);
+        while let Some((key, connection)) = self.table.next_from(slot) {
+            slot = key.slot + 1;
+            if connection.deadline <= now {
+                expired.push((key, Rc::clone(&connection.driver)));
+            } else {
+                next = next.min(connection.deadline);
+            }
+        }
+        self.sweep.next = NEVER;
+        self.sweep_at(next);
+        expired
+    }
+}
+
+/// Looks at all connections, unless a later plan has taken the place of this one.
+fn sweep(at: u32) {
+    if state().with(|state| state.sweep.next) != at {
+        return;
+    }
+    for (key, driver) in state().with(State::expired) {
+        let pace = state().with(|state| {
+            let connection = state.get(key)?;
+            connection.deadline = NEVER;
+            Some(std::mem::replace(&mut connection.pace, Pace::Answer))
+        });
+        let Some(pace) = pace else { continue };
+        log::debug!("connection {}: too slow ({pace:?})", key.number());
+        match pace {
+            Pace::Head | Pace::Body => driver.time_out(key),
+            Pace::New | Pace::Between => lifecycle::close(key),
+            Pace::Write => state().with(|state| state.shut(key)),
+            Pace::Answer | Pace::Free => {}
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! Requests: the segments go in, and what `on_message` sees is compared with what PHP's saw.
+//!
+//! In PHP the app never answers and still gets all requests of a pipeline. Here the next one comes when the last one is
+//! answered (RFC 9112 §9.3.2), so a request is answered when there is more to come: with a status that is left out when
+//! the framework's own bytes are compared.
+//!
+//! By rule, not by entry:
+//! * our error answers have `Content-Length: 0` and `Date` more than PHP's;
+//! * PHP gives a chunked request a `Content-Length` in place of its `Transfer-Encoding`; here the head stays as sent.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+use workerman::testing::{Peer, Simulation};
+use workerman::{Http, Request, Response, TcpConnection, Worker};
+
+use super::common::Log;
+use super::{Findings, bytes, latin1, list, recorded, without_additions};
+
+const BETWEEN_SEGMENTS: Duration = Duration::from_millis(80);
+const SILENCE: Duration = Duration::from_millis(350);
+/// The status of an answer that only makes room for the next request.
+const ANSWER: u16 = 299;
+
+/// What a connection has seen.
+struct Replay {
+    simulation: Simulation,
+    peer: Peer,
+    log: Log<(TcpConnection<Http>, Request)>,
+    unanswered: Option<TcpConnection<Http>>,
+    requests: Vec<Request>,
+    wire: Vec<u8>,
+}
+
+impl Replay {
+    fn new(case: &Value) -> Self {
+        let simulation = Simulation::new();
+        let worker = Worker::<Http>::new("");
+        if let Some(limit) = case["connection_props"]["maxPackageSize"].as_u64() {
+            let limit = usize::try_from(limit).expect("a limit that fits");
+            worker.on_connect(move |connection| connection.set_max_package_size(limit));
+        }
+        let log = Log::new();
+        let write = log.writer();
+        worker.on_message(move |connection, request| write((connection, request)));
+        let peer = simulation.connect(worker);
+        Self { simulation, peer, log, unanswered: None, requests: Vec::new(), wire: Vec::new() }
+    }
+
+    fn pass(&mut self, time: Duration) {
+        self.simulation.advance(time);
+        self.wire.extend(self.peer.read());
+        for (connection, request) in self.log.take() {
+            assert!(self.unanswered.replace(connection).is_none(), "a request came before the last one was answered");
+            self.requests.push(request);
+        }
+    }
+
+    fn send(&mut self, segment: &[u8]) {
+        self.answer();
+        self.peer.write(segment);
+        self.pass(BETWEEN_SEGMENTS);
+    }
+
+    /// Whether there was something to answer.
+    fn answer(&mut self) -> bool {
+        let Some(connection) = self.unanswered.take() else {
+            return false;
+        };
+        connection.send(Response::new(ANSWER, &[], ""));
+        self.pass(Duration::ZERO);
+        true
+    }
+
+    /// What the framework sent by itself, as PHP would have sent it.
+    fn own_bytes(&self) -> String {
+        let wire = without_additions(&self.wire);
+        let heads = wire.split_inclusive("\r\n\r\n").filter(|head| !head.starts_with(&format!("HTTP/1.1 {ANSWER} ")));
+        heads.collect()
+    }
+}
+
+pub(crate) fn replay(case: &Value) -> Findings {
+    let mut replay = Replay::new(case);
+    for segment in list(&case["segments"]) {
+        replay.send(&bytes(segment));
+    }
+    if case["then"] == "half_close" {
+        replay.peer.finish();
+    }
+    replay.pass(SILENCE);
+    let expected = list(&case["requests"]);
+    while (replay.requests.len() < expected.len() || case["outcome"] == "rejected") && replay.answer() {}
+
+    let mut found = Findings::default();
+    let refusal = recorded(&bytes(&case["wire"]));
+    let own = replay.own_bytes();
+    if own != refusal {
+        let line = own.strip_prefix("HTTP/1.1 ").and_then(|own| own.strip_suffix("\r\nConnection: close\r\n\r\n"));
+        found.differs(if own.is_empty() { "not refused" } else { line.unwrap_or(&own) });
+    }
+    if replay.requests.len() != expected.len() {
+        found.differs(format!("{} requests", replay.requests.len()));
+    }
+    // Who refuses closes, and nobody else does.
+    let closes = if own == refusal { case["end"] == "eof" } else { !own.is_empty() };
+    if closes != replay.peer.is_finished() {
+        found.differs(if closes { "open" } else { "eof" });
+    }
+    for (php, ours) in expected.iter().zip(&replay.requests) {
+        compare(php, ours, &mut found);
+    }
+    found
+}
+
+fn compare(php: &Value, ours: &Request, found: &mut Findings) {
+    let mut field = |name: &str, ours: Option<&[u8]>| {
+        let php = Some(&php[name]).filter(|php| !php.is_null()).map(bytes);
+        if php.as_deref() != ours {
+            found.differs(format!("{name}={}", ours.map_or("none".into(), |ours| ours.escape_ascii().to_string())));
+        }
+    };
+    field("method", Some(ours.method().as_bytes()));
+    field("uri", Some(ours.uri().as_bytes()));
+    field("path", Some(ours.path().as_bytes()));
+    field("queryString", Some(ours.query_string().as_bytes()));
+    field("protocolVersion", Some(ours.protocol_version().as_bytes()));
+    field("host", ours.host().map(str::as_bytes));
+    field("rawBody", Some(ours.raw_body()));
+
+    let is_chunked = ours.header("transfer-encoding").is_some();
+    let head = without(&recorded(ours.raw_head()), is_chunked, "transfer-encoding");
+    let php_head = without(&recorded(&bytes(&php["rawHead"])), is_chunked, "content-length");
+    if head != php_head {
+        found.differs("rawHead");
+    }
+    // All there is to say about PHP's `rawBuffer`.
+    let whole = bytes(&php["rawHead"]).len() + 4 + bytes(&php["rawBody"]).len();
+    assert_eq!(php["rawBuffer_len"], whole);
+
+    compare_headers(&php["header"], ours, is_chunked, found);
+    compare_query(&php["get"], ours, found);
+    for member in ["post", "cookie", "file", "trailer"] {
+        if php[member].as_object().is_some_and(|map| !map.is_empty()) || !list(&php[member]).is_empty() {
+            found.later.insert(member);
+        }
+    }
+    if php["hostWithoutPort"] != php["host"] {
+        found.later.insert("host_without_port");
+    }
+}
+
+/// A head without the lines of one header, if `really`.
+fn without(head: &str, really: bool, name: &str) -> String {
+    let is_other = |line: &&str| !line.to_ascii_lowercase().starts_with(&format!("{name}:"));
+    let lines = head.split("\r\n").filter(|line| !really || is_other(line));
+    lines.collect::<Vec<_>>().join("\r\n")
+}
+
+/// Names in lower case, in the order of their first lines, each with its joined value.
+fn compare_headers(php: &Value, ours: &Request, is_chunked: bool, found: &mut Findings) {
+    let mut names = Vec::new();
+    for (name, _) in ours.headers() {
+        let name = name.to_ascii_lowercase();
+        let is_known = names.contains(&name) || (is_chunked && name == "transfer-encoding");
+        if !is_known {
+            names.push(name);
+        }
+    }
+    let show = |name: &str, value: &[u8]| format!("{name}: {}", value.escape_ascii());
+    let ours: Vec<_> = names.iter().map(|name| show(name, ours.header(name).unwrap_or_default().as_bytes())).collect();
+    let php = php.as_object();
+    let lines = php.into_iter().flatten().filter(|(name, _)| !is_chunked || *name != "content-length");
+    let php: Vec<_> = lines.map(|(name, value)| show(name, &bytes(value))).collect();
+    for change in super::changes(&php, &ours) {
+        found.differs(format!("header {change}"));
+    }
+}
+
+/// The parameters that PHP has, each with its value, and those of the query that PHP does not have.
+fn compare_query(php: &Value, ours: &Request, found: &mut Findings) {
+    // A list is a map with the names 0, 1, …
+    let mut known = Map::new();
+    for (index, value) in list(php).iter().enumerate() {
+        known.insert(index.to_string(), value.clone());
+    }
+    known.extend(php.as_object().cloned().unwrap_or_default());
+    for (name, value) in &known {
+        let name = String::from_utf8(latin1(name)).expect("the recordings have no other names");
+        let Some(value) = value.as_str() else {
+            found.later.insert("get_array");
+            continue;
+        };
+        let ours = ours.get(&name);
+        if ours.map(str::as_bytes) != Some(&latin1(value)) {
+            found.differs(format!("get({name})={}", ours.unwrap_or("none").escape_default()));
+        }
+    }
+    let names = ours.query_string().split('&').map(|pair| pair.split('=').next().unwrap_or_default());
+    let is_plain = |name: &&str| !name.contains('%') && name.rfind('[').is_none_or(|at| at == 0);
+    let names = names.filter(is_plain).filter(|name| !known.contains_key(*name));
+    let more: Vec<_> = names.filter_map(|name| Some((name, ours.get(name)?))).collect();
+    match more.as_slice() {
+        [] => {}
+        [(name, value)] => found.differs(format!("get({name})={value}")),
+        more => found.differs(format!("get: {} more", more.len())),
+    }
+}

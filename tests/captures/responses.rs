@@ -1,0 +1,272 @@
+//! Answers: the app does PHP's steps, and the bytes are compared.
+//!
+//! By rule, not by entry:
+//! * `Date` stands in each of our answers (RFC 9110 §6.6.1);
+//! * a request takes one answer, so steps that send several get as many requests;
+//! * an event stream here is chunked and has `Cache-Control` and `X-Accel-Buffering`; they are taken off.
+
+use std::cell::Cell;
+use std::marker::PhantomData;
+
+use serde_json::Value;
+use workerman::{Encode, Http, Response, SendStatus, ServerSentEvents, TcpConnection};
+
+use super::common::{Log, chunks, exchange, serve};
+use super::{Findings, bytes, list, recorded, without_additions};
+
+const STREAM_LINES: [&str; 3] =
+    ["Cache-Control: no-cache\r\n", "X-Accel-Buffering: no\r\n", "Transfer-Encoding: chunked\r\n"];
+
+/// What an app sends.
+#[derive(Clone, Debug)]
+pub(crate) enum Message {
+    Bytes(Vec<u8>),
+    Response(Response),
+    Event(ServerSentEvents),
+}
+
+/// Why a value of PHP cannot be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cannot {
+    Later(&'static str),
+    /// Rust's types rule it out.
+    Compile,
+}
+
+impl Message {
+    pub(crate) fn new(x: &Value) -> Result<Self, Cannot> {
+        match x["type"].as_str() {
+            Some("string") => Ok(Self::Bytes(bytes(&x["value"]))),
+            Some("response") => response(x).map(Self::Response),
+            Some("sse") => event(x).map(Self::Event),
+            Some("chunk") => Err(Cannot::Later("Chunk")),
+            _ => Err(Cannot::Compile),
+        }
+    }
+
+    pub(crate) fn send(self, connection: TcpConnection<Http>) -> SendStatus {
+        match self {
+            Self::Bytes(bytes) => connection.send(bytes),
+            Self::Response(response) => connection.send(response),
+            Self::Event(event) => connection.send(event),
+        }
+    }
+
+    fn close(self, connection: TcpConnection<Http>) {
+        match self {
+            Self::Bytes(bytes) => connection.close_with(bytes),
+            Self::Response(response) => connection.close_with(response),
+            Self::Event(event) => connection.close_with(event),
+        }
+    }
+}
+
+/// Whether an HTTP connection takes messages of a type.
+struct Probe<M>(PhantomData<M>);
+
+trait Otherwise {
+    const SENDS: bool = false;
+}
+
+impl<M> Otherwise for Probe<M> {}
+
+impl<M> Probe<M>
+where
+    Http: Encode<M>,
+{
+    const SENDS: bool = true;
+}
+
+const _: () = assert!(
+    Probe::<Vec<u8>>::SENDS && !Probe::<i64>::SENDS && !Probe::<f64>::SENDS && !Probe::<bool>::SENDS,
+    "what can be sent now is to be replayed"
+);
+
+/// PHP's `true`, `null` and `false`.
+pub(crate) fn returned(status: SendStatus) -> Value {
+    match status {
+        SendStatus::Sent => Value::Bool(true),
+        SendStatus::Queued => Value::Null,
+        _ => Value::Bool(false),
+    }
+}
+
+/// Text, as Rust's strings take it.
+fn text(value: &Value) -> Result<String, Cannot> {
+    let bytes = if value["bytes"].is_null() { bytes(value) } else { bytes(&value["bytes"]) };
+    String::from_utf8(bytes).map_err(|_| Cannot::Compile)
+}
+
+fn status(value: &Value) -> u16 {
+    value.as_u64().and_then(|status| u16::try_from(status).ok()).expect("a status")
+}
+
+fn headers(value: &Value) -> Result<Vec<(String, String)>, Cannot> {
+    let mut lines = Vec::new();
+    for header in list(value) {
+        let name = text(&header[0])?;
+        let values = header[1].as_array().map_or(std::slice::from_ref(&header[1]), Vec::as_slice);
+        for value in values {
+            lines.push((name.clone(), text(value)?));
+        }
+    }
+    Ok(lines)
+}
+
+fn borrowed(headers: &[(String, String)]) -> Vec<(&str, &str)> {
+    headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
+}
+
+fn response(x: &Value) -> Result<Response, Cannot> {
+    let code = if x["status"].is_null() { 200 } else { status(&x["status"]) };
+    let mut response = Response::new(code, &borrowed(&headers(&x["headers"])?), bytes(&x["body"]));
+    for call in list(&x["calls"]) {
+        response = match call[0].as_str().expect("a method") {
+            "withStatus" if call[2].is_null() => response.with_status(status(&call[1])),
+            "withStatus" => response.with_status_reason(status(&call[1]), &text(&call[2])?),
+            "withHeader" | "header" => response.with_header(&text(&call[1])?, &text(&call[2])?),
+            "withHeaders" => response.with_headers(&borrowed(&headers(&call[1]["map"])?)),
+            "withoutHeader" => response.without_header(&text(&call[1])?),
+            "withProtocolVersion" => response.with_protocol_version(&text(&call[1])?),
+            "cookie" => return Err(Cannot::Later("Response::cookie")),
+            "withFile" => return Err(Cannot::Later("with_file")),
+            other => unreachable!("Response::{other}"),
+        };
+    }
+    Ok(response)
+}
+
+fn event(x: &Value) -> Result<ServerSentEvents, Cannot> {
+    let mut event = ServerSentEvents::new();
+    for field in list(&x["fields"]) {
+        let (name, value) = (field[0].as_str().expect("a name"), &field[1]);
+        if value.is_null() {
+            continue;
+        }
+        event = match name {
+            "event" => event.event(text(value)?),
+            "data" => event.data(text(value)?),
+            "id" => event.id(text(value)?),
+            "retry" => event.retry(value.as_u64().ok_or(Cannot::Compile)?),
+            "" => event.comment(text(value)?),
+            _ => return Err(Cannot::Compile),
+        };
+    }
+    Ok(event)
+}
+
+/// One thing that the app does.
+enum Step {
+    Send(Message),
+    SendRaw(Vec<u8>),
+    Close(Option<Message>),
+}
+
+impl Step {
+    fn new(step: &Value) -> Result<Self, Cannot> {
+        Ok(match step["op"].as_str() {
+            Some("send") => Self::Send(Message::new(&step["x"])?),
+            Some("send_raw") => Self::SendRaw(bytes(&step["x"]["value"])),
+            Some("close") if step["x"].is_null() => Self::Close(None),
+            Some("close") => Self::Close(Some(Message::new(&step["x"])?)),
+            Some("end") => return Err(Cannot::Later("end")),
+            Some("connection_headers") => return Err(Cannot::Later("TcpConnection::headers")),
+            other => unreachable!("{other:?}"),
+        })
+    }
+
+    /// Whether it is an answer of its own.
+    fn answers(&self) -> bool {
+        matches!(
+            self,
+            Self::SendRaw(_)
+                | Self::Send(Message::Bytes(_) | Message::Response(_))
+                | Self::Close(Some(Message::Bytes(_) | Message::Response(_)))
+        )
+    }
+}
+
+pub(crate) fn replay(case: &Value) -> Findings {
+    let mut found = Findings::default();
+    let steps = list(&case["steps"]);
+    // What each request gets.
+    let mut answers: Vec<Vec<(Step, &Value)>> = Vec::new();
+    for step in steps {
+        match Step::new(step) {
+            Ok(step_of_ours) => match answers.last_mut() {
+                Some(last) if !step_of_ours.answers() => last.push((step_of_ours, &step["returns"])),
+                _ => answers.push(vec![(step_of_ours, &step["returns"])]),
+            },
+            Err(Cannot::Later(member)) => drop(found.later.insert(member)),
+            Err(Cannot::Compile) => found.differs("does not compile"),
+        }
+    }
+    if !found.later.is_empty() || !found.differences.is_empty() {
+        return found;
+    }
+
+    let request = bytes(&case["request"]).repeat(answers.len());
+    let log = Log::new();
+    let write = log.writer();
+    let expected: Vec<Value> = answers.iter().flatten().map(|(_, returns)| (*returns).clone()).collect();
+    let steps: Vec<Vec<Step>> =
+        answers.into_iter().map(|steps| steps.into_iter().map(|(step, _)| step).collect()).collect();
+    let steps = Cell::new(steps.into_iter());
+    let (simulation, worker) = serve(move |connection, _| {
+        let mut rest = steps.take();
+        let now = rest.next();
+        steps.set(rest);
+        for step in now.into_iter().flatten() {
+            write(match step {
+                Step::Send(message) => returned(message.send(connection)),
+                Step::SendRaw(bytes) => returned(connection.send_raw(bytes)),
+                Step::Close(message) => {
+                    match message {
+                        Some(message) => message.close(connection),
+                        None => connection.close(),
+                    }
+                    Value::Null
+                }
+            });
+        }
+    });
+    let (peer, wire) = exchange(&simulation, worker, request);
+    let returned = log.take();
+    if returned != expected {
+        found.differs(format!("returns {}", Value::Array(returned)));
+    }
+    let php = lines(&recorded(&bytes(&case["wire"])));
+    let ours = lines(&as_php(&wire));
+    for change in super::changes(&php, &ours) {
+        found.differs(change);
+    }
+    let end = if peer.is_finished() { "eof" } else { "open" };
+    if case["end"] != end {
+        found.differs(end);
+    }
+    found
+}
+
+/// Our bytes without what the rules take off.
+pub(crate) fn as_php(wire: &[u8]) -> String {
+    let wire = without_additions(wire);
+    let Some((head, body)) = wire.split_once("\r\n\r\n") else {
+        return wire;
+    };
+    let head = format!("{head}\r\n");
+    if !STREAM_LINES.iter().all(|line| head.contains(line)) {
+        return wire;
+    }
+    let head = STREAM_LINES.iter().fold(head, |head, line| head.replacen(line, "", 1));
+    let (chunks, _) = chunks(&super::latin1(body));
+    format!("{head}\r\n{}", recorded(&chunks.concat()))
+}
+
+/// Lines as the list names them: without CRLF at the end, everything else escaped; long ones by their length.
+pub(crate) fn lines(wire: &str) -> Vec<String> {
+    let show = |line: &str| match line.len() {
+        0..200 => line.escape_default().to_string(),
+        length => format!("{} and so on, {length} bytes", line.chars().take(20).collect::<String>()),
+    };
+    wire.split_inclusive('\n').map(|line| show(line.strip_suffix("\r\n").unwrap_or(line))).collect()
+}
