@@ -6,6 +6,7 @@ use super::state::{Connection, state};
 use super::{Status, TcpConnection, defaults};
 use crate::protocols::Codec;
 use crate::reactor::Key;
+use crate::timer::Interval;
 
 /// # What it is
 impl<P: Codec> TcpConnection<P> {
@@ -218,6 +219,20 @@ impl<P: Codec> TcpConnection<P> {
         self.update(|connection| connection.max_send_buffer_size = defaults::clamp(bytes));
     }
 
+    /// Sets how long this connection listens for the peer's FIN when it [`end`](Self::end)s: seconds or a `Duration`,
+    /// 1 s unless set.
+    ///
+    /// ```
+    /// # use workerman::{Http, Worker};
+    /// # let worker = Worker::<Http>::new("");
+    /// worker.on_connect(|connection| connection.set_linger_timeout(0.5));
+    /// ```
+    #[doc(alias = "lingerTimeout")]
+    pub fn set_linger_timeout(self, time: impl Interval) {
+        let time = time.nanoseconds();
+        self.update(|connection| connection.extra().linger = Some(time));
+    }
+
     /// The size of the largest message the peer may send, in bytes: 10 MiB unless set.
     ///
     /// ```
@@ -256,6 +271,18 @@ impl TcpConnection<()> {
     #[doc(alias = "defaultMaxSendBufferSize")]
     pub fn set_default_max_send_buffer_size(bytes: usize) {
         defaults::set_max_send_buffer_size(bytes);
+    }
+
+    /// Sets how long connections that end listen for the peer's FIN, unless they have a time of their own: seconds or a
+    /// `Duration`.
+    ///
+    /// ```
+    /// # use workerman::TcpConnection;
+    /// TcpConnection::set_default_linger_timeout(1);
+    /// ```
+    #[doc(alias = "defaultLingerTimeout")]
+    pub fn set_default_linger_timeout(time: impl Interval) {
+        defaults::set_linger(time.nanoseconds());
     }
 
     /// The send buffer's limit of new connections, in bytes: 1 MiB unless set.

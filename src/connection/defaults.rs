@@ -1,13 +1,24 @@
 //! The limits a new connection starts with, of the process as in PHP.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 static MAX_SEND_BUFFER_SIZE: AtomicU32 = AtomicU32::new(1024 * 1024);
 static MAX_PACKAGE_SIZE: AtomicU32 = AtomicU32::new(10 * 1024 * 1024);
+/// In nanoseconds.
+static LINGER: AtomicU64 = AtomicU64::new(1_000_000_000);
 
 /// For the send buffer and for a package, in bytes.
 pub(super) fn limits() -> (u32, u32) {
     (MAX_SEND_BUFFER_SIZE.load(Ordering::Relaxed), MAX_PACKAGE_SIZE.load(Ordering::Relaxed))
+}
+
+/// How long a connection that ends listens for the peer's FIN, in nanoseconds.
+pub(super) fn linger() -> u64 {
+    LINGER.load(Ordering::Relaxed)
+}
+
+pub(super) fn set_linger(nanoseconds: u64) {
+    LINGER.store(nanoseconds, Ordering::Relaxed);
 }
 
 pub(super) fn set_max_send_buffer_size(bytes: usize) {

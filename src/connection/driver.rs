@@ -5,6 +5,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::rc::Rc;
 
+use super::admission::Admission;
 use super::deadline::Deadlines;
 use super::state::{Flags, State, state};
 use super::status::Status;
@@ -59,6 +60,9 @@ pub(crate) trait Driver: fmt::Debug {
 
     /// The peer took too long with a message that it had begun: it is told, and the connection ends.
     fn time_out(&self, key: Key);
+
+    /// How many connections the worker takes.
+    fn admission(&self) -> &Admission;
 
     /// How long peers may take.
     fn deadlines(&self) -> Deadlines;
@@ -115,6 +119,7 @@ pub(crate) struct Handlers<P: Codec> {
     pub(crate) callbacks: Callbacks<P>,
     worker: Cell<Key>,
     deadlines: Cell<Deadlines>,
+    admission: Admission,
 }
 
 impl<P: Codec> fmt::Debug for Handlers<P> {
@@ -129,6 +134,7 @@ impl<P: Codec> Handlers<P> {
             callbacks: Callbacks::default(),
             worker: Cell::new(Key { slot: u32::MAX, generation: 0 }),
             deadlines: Cell::default(),
+            admission: Admission::default(),
         }
     }
 
@@ -258,6 +264,11 @@ impl<P: Codec> Driver for Handlers<P> {
             output.close_after = false;
         });
         state().with(|state| state.end(key));
+    }
+
+    #[inline]
+    fn admission(&self) -> &Admission {
+        &self.admission
     }
 
     #[inline]

@@ -27,8 +27,6 @@ use crate::transport::{Readiness, Transport};
 
 /// How long a peer that sends no more may wait for the answer it is owed, in nanoseconds.
 const HALF_CLOSED_LIMIT: u64 = 30_000_000_000;
-/// How long a connection that ends listens for the peer's FIN, in nanoseconds.
-const LINGER: u64 = 1_000_000_000;
 
 /// Tells the loop who handles connections.
 pub(crate) fn install() {
@@ -56,6 +54,7 @@ pub(crate) fn open(mut transport: Transport, remote: SocketAddr, driver: &Rc<dyn
         }
         state.set_deadline(key, false);
     });
+    driver.admission().enter(remote.ip());
     driver.deliver(key, Event::Connect);
     Ok(key)
 }
@@ -92,6 +91,18 @@ pub(crate) fn close(key: Key) {
     });
 }
 
+/// Sends what is queued, then FIN, and closes when the peer has too, or after a moment.
+pub(super) fn end(key: Key) {
+    let driver = state().with(|state| {
+        let connection = state.get(key).filter(|connection| connection.status == Status::Established)?;
+        Some(Rc::clone(&connection.driver))
+    });
+    if let Some(driver) = driver {
+        driver.finish(key);
+        state().with(|state| state.end(key));
+    }
+}
+
 /// Closes at once. What a callback has sent before leaves if it can; what waits for the peer is lost.
 pub(crate) fn destroy(key: Key) {
     state().with(|state| {
@@ -124,9 +135,12 @@ fn forget(key: Key) {
     if connection.flags.has(Flags::OWES) {
         log::info!("connection {}: closed with a request that was not answered", key.number());
     }
+    if connection.driver.admission().leave(connection.remote.ip()) {
+        reactor::get().list(Kind::Listener, connection.driver.worker());
+    }
     // Nothing of the user's is in a connection without these.
     if let Some(extra) = connection.extra.take() {
-        let Extra { data, timers: _, callbacks } = *extra;
+        let Extra { data, linger: _, timers: _, callbacks } = *extra;
         data.discard();
         callback::discard(callbacks);
     }
@@ -181,7 +195,10 @@ impl State {
             Status::Ending if !connection.flags.has(Flags::FIN_SENT) => {
                 connection.flags.set(Flags::FIN_SENT);
                 connection.transport.shutdown_write();
-                expire_after(LINGER, key, |connection| connection.status == Status::Ending);
+                let linger = connection.extra.as_ref().and_then(|extra| extra.linger);
+                expire_after(linger.unwrap_or_else(defaults::linger), key, |connection| {
+                    connection.status == Status::Ending
+                });
             }
             _ => {}
         }

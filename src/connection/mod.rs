@@ -5,6 +5,7 @@
 //! methods are in `about` and `own`.
 
 mod about;
+mod admission;
 mod deadline;
 mod defaults;
 mod driver;
@@ -138,6 +139,42 @@ impl<P: Codec> TcpConnection<P> {
             codec.encode(message, output)
         });
         lifecycle::close(self.key);
+    }
+
+    /// Ends the connection gently: what was sent leaves, then FIN; what the peer still sends is read and thrown away
+    /// until it has closed too, or for [`set_linger_timeout`](Self::set_linger_timeout) (1 s). So a peer that is still
+    /// sending can read the last answer, which a plain close could cut off. The status is [`Status::Ending`] until then.
+    ///
+    /// ```
+    /// # use workerman::{Http, Worker};
+    /// # let worker = Worker::<Http>::new("");
+    /// worker.on_message(|connection, _request| {
+    ///     connection.send("bye");
+    ///     connection.end();
+    /// });
+    /// ```
+    pub fn end(self) {
+        lifecycle::end(self.key);
+    }
+
+    /// Sends a last message and ends: PHP's `end($data)`. The message is queued even when the send buffer is full.
+    ///
+    /// ```
+    /// # use workerman::{Http, Response, Worker};
+    /// # let worker = Worker::<Http>::new("");
+    /// worker.on_message(|connection, _request| connection.end_with(Response::new(413, &[], "too much")));
+    /// ```
+    #[doc(alias = "end")]
+    pub fn end_with<M>(self, message: M)
+    where
+        P: Encode<M>,
+    {
+        write::transmit(self.key, self.ticket, write::Limit::Ignore, |codec: &mut P, output| {
+            let encoded = codec.encode(message, output);
+            output.close_after = false;
+            encoded
+        });
+        lifecycle::end(self.key);
     }
 
     /// Closes the connection at once; bytes that wait for the peer are lost.

@@ -89,6 +89,8 @@ pub(super) struct Inbound {
 #[derive(Debug, Default)]
 pub(super) struct Extra {
     pub(super) data: Bag,
+    /// How long it listens for the peer's FIN when it ends, in nanoseconds.
+    pub(super) linger: Option<u64>,
     /// Timers that end with the connection.
     pub(super) timers: Vec<Key>,
     /// The connection's own callbacks, of its protocol's type.

@@ -35,7 +35,9 @@ pub(super) struct Listener {
     pub(super) local: SocketAddr,
     /// Out of descriptors: a timer will try again.
     resting: bool,
-    /// That was logged, and nothing was accepted since.
+    /// The app wants no connections now.
+    pub(super) paused: bool,
+    /// That descriptors are short was logged, and nothing was accepted since.
     warned: bool,
 }
 
@@ -53,7 +55,7 @@ pub(super) fn listen(key: Key, address: &Address) -> Result<(), Error> {
     let mut socket = bind_first(address).map_err(failed)?;
     let local = socket.local_addr().map_err(failed)?;
     reactor::get().register(&mut socket, Kind::Listener, key).map_err(failed)?;
-    let listener = Listener { socket, local, resting: false, warned: false };
+    let listener = Listener { socket, local, resting: false, paused: false, warned: false };
     registry().with(|table| {
         if let Some(entry) = table.get_mut(key) {
             entry.listener = Some(listener);
@@ -90,13 +92,20 @@ fn accept_ready(key: Key, _readiness: Readiness) {
     for _ in 0..ACCEPT_BUDGET {
         let accepted = registry().with(|table| {
             let entry = table.get_mut(key)?;
-            let listener = entry.listener.as_mut().filter(|listener| !listener.resting)?;
+            let listener = entry.listener.as_mut().filter(|listener| !listener.resting && !listener.paused)?;
+            // When one of its connections closes, the listener is visited again.
+            if entry.driver.admission().is_full() {
+                return None;
+            }
             let accepted = listener.socket.accept();
             listener.warned &= accepted.is_err();
             Some((accepted, Rc::clone(&entry.driver)))
         });
         let Some((accepted, driver)) = accepted else { return };
         match accepted {
+            Ok((_, remote)) if driver.admission().refuses(remote.ip()) => {
+                log::debug!("a connection of {remote} is refused: its address has too many");
+            }
             Ok((stream, remote)) => {
                 if let Err(error) = connection::open(Transport::Tcp(stream), remote, &driver) {
                     log::error!("a connection of {remote} cannot be taken in: {error}");

@@ -18,7 +18,7 @@ use crate::connection::{Deadlines, Driver, Handlers, TcpConnection};
 use crate::data::{self, Bag};
 use crate::error::{Error, Result};
 use crate::protocols::Codec;
-use crate::reactor::{self, Key};
+use crate::reactor::{self, Key, Kind};
 
 use registry::{Entry, WorkerData, registry};
 
@@ -185,6 +185,75 @@ impl<P: Codec> Worker<P> {
     /// ```
     pub fn listen(self) -> Result<(), Error> {
         run::listen(self.key)
+    }
+
+    /// Takes no more connections for now; they wait in the system's queue. Those there are go on.
+    ///
+    /// ```
+    /// # use workerman::{Http, Timer, Worker};
+    /// # let worker = Worker::<Http>::new("");
+    /// worker.on_message(move |connection, _request| {
+    ///     worker.pause_accept();
+    ///     Timer::delay(10, move || worker.resume_accept());
+    ///     connection.send("nobody comes in for ten seconds")
+    /// });
+    /// ```
+    #[doc(alias = "pauseAccept")]
+    pub fn pause_accept(self) {
+        self.entry(|entry| entry.listener.as_mut().map(|listener| listener.paused = true));
+    }
+
+    /// Takes connections again, those that waited first.
+    ///
+    /// ```
+    /// # use workerman::{Http, Worker};
+    /// # let worker = Worker::<Http>::new("");
+    /// worker.resume_accept();
+    /// ```
+    #[doc(alias = "resumeAccept")]
+    pub fn resume_accept(self) {
+        self.entry(|entry| entry.listener.as_mut().map(|listener| listener.paused = false));
+        reactor::get().list(Kind::Listener, self.key);
+    }
+
+    /// Sets how many connections the worker has at most. More are not accepted: they wait in the system's queue until
+    /// one closes.
+    ///
+    /// ```
+    /// # use workerman::{Http, Worker};
+    /// # let worker = Worker::<Http>::new("");
+    /// worker.set_max_connections(10_000);
+    /// ```
+    pub fn set_max_connections(self, limit: usize) {
+        if let Some(driver) = driver(self.key) {
+            driver.admission().set_limit(limit);
+            reactor::get().list(Kind::Listener, self.key);
+        }
+    }
+
+    /// Sets how many connections one address has at most. More are closed as soon as they are accepted, without
+    /// `on_connect`, and counted in [`refused_connections`](Self::refused_connections). Set it before the loop runs:
+    /// connections that are open then do not count.
+    ///
+    /// ```
+    /// # use workerman::{Http, Worker};
+    /// # let worker = Worker::<Http>::new("");
+    /// worker.set_max_connections_per_address(100);
+    /// ```
+    pub fn set_max_connections_per_address(self, limit: usize) {
+        if let Some(driver) = driver(self.key) {
+            driver.admission().set_limit_per_address(limit);
+        }
+    }
+
+    /// How many connections were refused because their address has too many.
+    ///
+    /// ```
+    /// # use workerman::{Http, Worker};
+    /// assert_eq!(Worker::<Http>::new("").refused_connections(), 0);
+    /// ```
+    pub fn refused_connections(self) -> u64 {
+        driver(self.key).map_or(0, |driver| driver.admission().refused())
     }
 
     /// Stops accepting and closes the listener; the connections stay.

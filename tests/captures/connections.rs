@@ -31,13 +31,8 @@ const FILL: usize = 64 * 1024;
 const LOOK: usize = 4096;
 
 /// Operations and settings that do not exist yet; a case that needs one is not replayed.
-const LATER: [(&str, &str); 5] = [
-    ("end", "end"),
-    ("open", "client connections"),
-    ("pipe_backend", "pipe"),
-    ("error_handler", "error_handler"),
-    ("lingerTimeout", "linger_timeout"),
-];
+const LATER: [(&str, &str); 3] =
+    [("open", "client connections"), ("pipe_backend", "pipe"), ("error_handler", "error_handler")];
 
 /// A protocol whose cases are replayed.
 trait Replayed: Codec + for<'a> Encode<&'a [u8]> {
@@ -189,6 +184,8 @@ impl<P: Replayed> App<P> {
                 entry["ret"] = returned(connection.send(bytes.as_slice()));
             }
             "send_raw" => entry["ret"] = returned(connection.send_raw(x())),
+            "end" if op[1].is_null() => connection.end(),
+            "end" => connection.end_with(x().as_slice()),
             "close" if op[1].is_null() => connection.close(),
             "close" => connection.close_with(x().as_slice()),
             "broadcast" => {
@@ -323,6 +320,11 @@ fn act<P: Replayed>(simulation: &Simulation, app: &Rc<App<P>>, case: &Value) -> 
         app.log(json!({ "peer": ["connect"] }));
         let peer = simulation.connect(app.worker);
         peer.set_window(WINDOW);
+        if let (Some(seconds), Some(connection)) =
+            (case["connection_props"]["lingerTimeout"].as_f64(), app.worker.connections().next())
+        {
+            connection.set_linger_timeout(seconds);
+        }
         if let (Some(size), Some(connection)) =
             (case["connection_props"]["maxSendBufferSize"].as_u64(), app.worker.connections().next())
         {
@@ -365,7 +367,10 @@ fn act<P: Replayed>(simulation: &Simulation, app: &Rc<App<P>>, case: &Value) -> 
                 }
                 // Reading takes no time here, waiting for more does: some of it, if there was something.
                 let idle = if step[2].is_null() || wire.len() == start { &step[1] } else { &step[2] };
-                simulation.advance(milliseconds(idle));
+                // The recorder stopped at the end of the stream.
+                if !peer.is_finished() {
+                    simulation.advance(milliseconds(idle));
+                }
             }
             _ => unreachable!("{step}"),
         }

@@ -231,7 +231,6 @@ pub(crate) static REQUESTS: List = List {
 /// `http_responses.jsonl`
 pub(crate) static RESPONSES: List = List {
     later: &[
-        ("end", &["string_end"]),
         (
             "TcpConnection::headers",
             &[
@@ -428,12 +427,8 @@ pub(crate) static RESPONSES: List = List {
 /// `connection_semantics.jsonl`
 pub(crate) static CONNECTIONS: List = List {
     later: &[
-        ("end", &["end_empty_queue"]),
-        (
-            "end, linger_timeout",
-            &["end_short_linger", "end_then_close", "end_stops_text_messages", "end_with_pending_data"],
-        ),
         ("linger_timeout, protocol, recv_buffer_queue_size, transport", &["accessors"]),
+        ("Text", &["end_stops_text_messages"]),
         ("pipe", &["pipe_backend_closes", "pipe_data_before_backend_connected"]),
         (
             "client connections",

@@ -59,6 +59,14 @@ impl Message {
             Self::Event(event) => connection.close_with(event),
         }
     }
+
+    fn end(self, connection: TcpConnection<Http>) {
+        match self {
+            Self::Bytes(bytes) => connection.end_with(bytes),
+            Self::Response(response) => connection.end_with(response),
+            Self::Event(event) => connection.end_with(event),
+        }
+    }
 }
 
 /// Whether an HTTP connection takes messages of a type.
@@ -160,6 +168,7 @@ enum Step {
     Send(Message),
     SendRaw(Vec<u8>),
     Close(Option<Message>),
+    End(Message),
 }
 
 impl Step {
@@ -169,7 +178,7 @@ impl Step {
             Some("send_raw") => Self::SendRaw(bytes(&step["x"]["value"])),
             Some("close") if step["x"].is_null() => Self::Close(None),
             Some("close") => Self::Close(Some(Message::new(&step["x"])?)),
-            Some("end") => return Err(Cannot::Later("end")),
+            Some("end") => Self::End(Message::new(&step["x"])?),
             Some("connection_headers") => return Err(Cannot::Later("TcpConnection::headers")),
             other => unreachable!("{other:?}"),
         })
@@ -182,6 +191,7 @@ impl Step {
             Self::SendRaw(_)
                 | Self::Send(Message::Bytes(_) | Message::Response(_))
                 | Self::Close(Some(Message::Bytes(_) | Message::Response(_)))
+                | Self::End(Message::Bytes(_) | Message::Response(_))
         )
     }
 }
@@ -220,6 +230,10 @@ pub(crate) fn replay(case: &Value) -> Findings {
             write(match step {
                 Step::Send(message) => returned(message.send(connection)),
                 Step::SendRaw(bytes) => returned(connection.send_raw(bytes)),
+                Step::End(message) => {
+                    message.end(connection);
+                    Value::Null
+                }
                 Step::Close(message) => {
                     match message {
                         Some(message) => message.close(connection),
