@@ -478,7 +478,7 @@ fn what_is_malformed_is_refused_with_a_complete_answer() {
 
 #[test]
 fn a_head_that_is_too_large_is_refused() {
-    assert_refused(format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "a".repeat(20_000)).as_bytes(), 431);
+    assert_refused(format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "a".repeat(20_000)).as_bytes(), 414);
     assert_refused(&[b'a'; 16_385], 431);
     assert_refused(format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "X: y\r\n".repeat(100)).as_bytes(), 431);
 }

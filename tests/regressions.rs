@@ -369,3 +369,35 @@ fn a_bad_address_stays_an_error() {
     assert!(worker.listen().is_err());
     assert!(worker.listen().is_err());
 }
+
+/// The status of the answer to a request on a connection of its own.
+fn status_of(request: impl AsRef<[u8]>) -> String {
+    let sim = Simulation::new();
+    let worker = Worker::<Http>::new("");
+    worker.on_message(|connection, _| connection.send("ok"));
+    let peer = sim.connect(worker);
+    peer.write(request);
+    sim.run();
+    peer.read_text().split(' ').nth(1).unwrap_or_default().to_owned()
+}
+
+#[test]
+fn a_target_that_is_too_long_is_said_to_be_so() {
+    // RFC 9112 §3. The lines behind it, or a method, are another matter.
+    let long = "a".repeat(16 * 1024);
+    assert_eq!(status_of(format!("GET /{long} HTTP/1.1\r\nHost: a\r\n\r\n")), "414");
+    assert_eq!(status_of(format!("GET / HTTP/1.1\r\nHost: a\r\nX: {long}\r\n\r\n")), "431");
+    assert_eq!(status_of(long), "431");
+}
+
+#[test]
+fn a_host_in_brackets_is_an_ipv6_address_and_a_percent_sign_escapes() {
+    // RFC 9110 §7.2, RFC 3986 §3.2.2.
+    let status = |host: &str| status_of(format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+    for host in ["[::1]:80", "[1:2:3:4:5:6:7:8]", "[::ffff:1.2.3.4]", "a%20b", "%41:80"] {
+        assert_eq!(status(host), "200", "{host}");
+    }
+    for host in ["[:]", "[1.2.3.4]", "[abc]", "[1:2:3:4:5:6:7:8:9]", "[12345::]", "a%", "%4", "a%2gb", "a%:80"] {
+        assert_eq!(status(host), "400", "{host}");
+    }
+}

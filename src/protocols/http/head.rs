@@ -4,6 +4,7 @@
 //! malformed and smugglers live on: bare LF, a second `Host` or length, a length beside a transfer coding.
 
 use std::mem::MaybeUninit;
+use std::net::Ipv6Addr;
 use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
@@ -46,6 +47,7 @@ pub(super) struct Refusal {
 
 impl Refusal {
     pub(super) const TOO_LARGE: Self = Self { status: 413, reason: "the request is larger than max_package_size" };
+    const TARGET_TOO_LONG: Self = Self { status: 414, reason: "the request line is longer than 16 KiB" };
     const HEAD_TOO_LARGE: Self = Self { status: 431, reason: "the request head is larger than 16 KiB" };
     const TOO_MANY_HEADERS: Self = Self { status: 431, reason: "the request has more than 100 header lines" };
 
@@ -69,8 +71,16 @@ pub(super) fn find_end(input: &[u8], scanned: u16) -> Result<Option<usize>, Refu
     match BLANK_LINE.find(input.get(from..).unwrap_or_default()) {
         Some(at) if from + at < HEAD_LIMIT => Ok(Some(from + at + 4)),
         None if input.len() < HEAD_LIMIT || has_begun_to_end(input) => Ok(None),
+        _ if is_all_target(input) => Err(Refusal::TARGET_TOO_LONG),
         _ => Err(Refusal::HEAD_TOO_LARGE),
     }
+}
+
+/// Whether all of a head that may be there is a request line, and not only its method.
+#[cold]
+fn is_all_target(input: &[u8]) -> bool {
+    let head = input.get(..HEAD_LIMIT).unwrap_or(input);
+    !head.contains(&b'\r') && head.contains(&b' ')
 }
 
 /// Whether what came is over the limit only by the beginning of a blank line that begins before it.
@@ -243,6 +253,13 @@ fn parse_length(value: &[u8]) -> Result<usize, Refusal> {
     Ok(value.iter().fold(0_usize, |sum, digit| sum.saturating_mul(10).saturating_add(usize::from(digit - b'0'))))
 }
 
+/// Whether two hexadecimal digits follow each `%`.
+#[cold]
+fn is_escaped(text: Option<&[u8]>) -> bool {
+    let mut parts = text.unwrap_or_default().split(|byte| *byte == b'%').skip(1);
+    parts.all(|part| matches!(part, [high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit()))
+}
+
 /// `uri-host [ ":" port ]` of RFC 9110 §7.2, without user info.
 #[inline]
 fn check_host(value: &[u8]) -> Result<(), Refusal> {
@@ -250,12 +267,13 @@ fn check_host(value: &[u8]) -> Result<(), Refusal> {
         Some(rest) => {
             let end = memchr::memchr(b']', rest).unwrap_or(rest.len());
             let (literal, port) = rest.split_at(end);
-            let is_literal = |byte: &u8| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.');
-            (!literal.is_empty() && literal.iter().all(is_literal), port.strip_prefix(b"]"))
+            let literal = std::str::from_utf8(literal).unwrap_or_default();
+            (literal.parse::<Ipv6Addr>().is_ok(), port.strip_prefix(b"]"))
         }
         None => {
             let end = value.iter().position(|byte| !REG_NAME.has(*byte)).unwrap_or(value.len());
-            (end > 0, value.get(end..))
+            let (name, port) = value.split_at(end);
+            (end > 0 && memchr::memchr(b'%', name).is_none_or(|at| is_escaped(name.get(at..))), Some(port))
         }
     };
     let port_ok = match port {
