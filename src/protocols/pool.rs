@@ -3,7 +3,7 @@
 //! Invariants: at most 1 MiB in all and 64 KiB each; a thread that never took a buffer keeps none, so what was decoded
 //! on the loop and dropped on another thread is freed there.
 
-use std::cell::RefCell;
+use crate::shared::{Leaked, Shared};
 
 /// A buffer larger than this is freed, not kept.
 const LARGEST: usize = 64 * 1024;
@@ -11,9 +11,10 @@ const LARGEST: usize = 64 * 1024;
 const TOTAL: usize = 1024 * 1024;
 
 thread_local! {
-    static POOL: RefCell<Pool> = const { RefCell::new(Pool { buffers: Vec::new(), bytes: 0, used: false }) };
+    static POOL: Leaked<Shared<Pool>> = const { Leaked::new() };
 }
 
+#[derive(Default)]
 struct Pool {
     buffers: Vec<Vec<u8>>,
     bytes: usize,
@@ -29,7 +30,6 @@ pub(crate) fn take() -> Vec<u8> {
         pool.bytes -= buffer.capacity();
         Some(buffer)
     })
-    .flatten()
     .unwrap_or_default()
 }
 
@@ -58,11 +58,9 @@ pub(crate) fn clear() {
     });
 }
 
-/// Nothing called in here runs user code, and `None` means that the thread is ending.
 #[inline]
-#[allow(clippy::disallowed_methods)]
-fn with<R>(f: impl FnOnce(&mut Pool) -> R) -> Option<R> {
-    POOL.try_with(|pool| f(&mut pool.borrow_mut())).ok()
+fn with<R>(f: impl FnOnce(&mut Pool) -> R) -> R {
+    POOL.with(|pool| pool.get().with(f))
 }
 
 #[cfg(test)]
@@ -85,7 +83,7 @@ mod tests {
             give(Vec::with_capacity(LARGEST));
         }
         give(Vec::with_capacity(LARGEST + 1));
-        assert!(with(|pool| pool.bytes <= TOTAL && pool.buffers.len() <= TOTAL / LARGEST).unwrap());
+        assert!(with(|pool| pool.bytes <= TOTAL && pool.buffers.len() <= TOTAL / LARGEST));
         clear();
     }
 
@@ -93,7 +91,7 @@ mod tests {
     fn a_thread_that_took_none_keeps_none() {
         std::thread::spawn(|| {
             give(Vec::with_capacity(10));
-            assert_eq!(with(|pool| pool.buffers.len()), Some(0));
+            assert_eq!(with(|pool| pool.buffers.len()), 0);
         })
         .join()
         .unwrap();

@@ -37,7 +37,7 @@ impl<const N: usize> Encode<&[u8; N]> for Http {
 impl Encode<Vec<u8>> for Http {
     fn encode(&mut self, body: Vec<u8>, output: &mut Output<'_>) -> Encoded {
         let encoded = self.encode_body_head(body.len(), output);
-        if encoded == Encoded::Done && !self.exchange.head_only {
+        if encoded == Encoded::Done && !self.exchange.head_only() {
             output.owned(body);
         }
         encoded
@@ -52,7 +52,7 @@ impl Encode<String> for Http {
 
 impl Encode<Response> for Http {
     fn encode(&mut self, mut response: Response, output: &mut Output<'_>) -> Encoded {
-        if self.exchange.phase != Phase::Open || !self.exchange.admits(output.ticket) {
+        if self.exchange.phase() != Phase::Open || !self.exchange.admits(output.ticket) {
             return NO_REQUEST;
         }
         let body = std::mem::take(&mut response.body);
@@ -62,7 +62,7 @@ impl Encode<Response> for Http {
         }
         if response.status < 200 {
             self.encode_interim(&response, output);
-        } else if response.is_event_stream() && !self.exchange.head_only {
+        } else if response.is_event_stream() && !self.exchange.head_only() {
             self.open_stream(&response, &body, output);
         } else {
             self.encode_whole(&response, body, output);
@@ -106,13 +106,13 @@ impl Http {
     /// The framing of the event stream that a handle with this ticket may speak to.
     #[inline]
     fn stream(&self, ticket: u32) -> Option<Phase> {
-        let open = matches!(self.exchange.phase, Phase::Chunked | Phase::Plain) && self.exchange.admits(ticket);
-        open.then_some(self.exchange.phase)
+        let open = matches!(self.exchange.phase(), Phase::Chunked | Phase::Plain) && self.exchange.admits(ticket);
+        open.then_some(self.exchange.phase())
     }
 
     fn encode_body(&mut self, body: &[u8], output: &mut Output<'_>) -> Encoded {
         let encoded = self.encode_body_head(body.len(), output);
-        if encoded == Encoded::Done && !self.exchange.head_only {
+        if encoded == Encoded::Done && !self.exchange.head_only() {
             output.bytes(body);
         }
         encoded
@@ -120,13 +120,13 @@ impl Http {
 
     /// The head of a 200 answer in PHP's order, for a body of this length.
     fn encode_body_head(&mut self, length: usize, output: &mut Output<'_>) -> Encoded {
-        if self.exchange.phase != Phase::Open || !self.exchange.admits(output.ticket) {
+        if self.exchange.phase() != Phase::Open || !self.exchange.admits(output.ticket) {
             return NO_REQUEST;
         }
         let date = *output.date;
         let close = self.complete(output, false);
         let mut tail = output.tail();
-        tail.extend_from_slice(if self.exchange.http10 { b"HTTP/1.0 200 OK\r\n" } else { b"HTTP/1.1 200 OK\r\n" });
+        tail.extend_from_slice(if self.exchange.http10() { b"HTTP/1.0 200 OK\r\n" } else { b"HTTP/1.1 200 OK\r\n" });
         tail.extend_from_slice(connection_line(close));
         tail.extend_from_slice(b"Content-Type: text/html;charset=utf-8\r\n");
         content_length(&mut tail, length);
@@ -139,12 +139,12 @@ impl Http {
         let date = *output.date;
         let close = self.complete(output, response.wants_close());
         let mut tail = output.tail();
-        status_line(&mut tail, response, self.exchange.http10);
+        status_line(&mut tail, response, self.exchange.http10());
         let has_body = !matches!(response.status, 204 | 304);
         // PHP's order without headers: type, length, connection; with headers: those, connection, type, length.
         let bare = response.headers.is_empty();
         if !bare {
-            own_lines(&mut tail, response, close, self.exchange.head_only && has_body);
+            own_lines(&mut tail, response, close, self.exchange.head_only() && has_body);
             if !response.headers.has(Known::Connection) {
                 tail.extend_from_slice(connection_line(close));
             }
@@ -154,7 +154,7 @@ impl Http {
                 tail.extend_from_slice(b"Content-Type: text/html;charset=utf-8\r\n");
             }
             // The answer to HEAD may name the length of a body that was not made; a stream has none.
-            let named = self.exchange.head_only && response.headers.has(Known::ContentLength);
+            let named = self.exchange.head_only() && response.headers.has(Known::ContentLength);
             if !named && !response.is_event_stream() {
                 content_length(&mut tail, body.len());
             }
@@ -167,14 +167,14 @@ impl Http {
         }
         tail.extend_from_slice(b"\r\n");
         drop(tail);
-        if has_body && !self.exchange.head_only {
+        if has_body && !self.exchange.head_only() {
             output.owned(body);
         }
     }
 
     /// An answer before the answer (RFC 9110 §15.2): the request stays open. HTTP/1.0 knows none.
     fn encode_interim(&self, response: &Response, output: &mut Output<'_>) {
-        if !self.exchange.http10 {
+        if !self.exchange.http10() {
             let mut tail = output.tail();
             status_line(&mut tail, response, false);
             own_lines(&mut tail, response, false, false);
@@ -183,8 +183,8 @@ impl Http {
     }
 
     fn open_stream(&mut self, response: &Response, body: &[u8], output: &mut Output<'_>) {
-        let http10 = self.exchange.http10 || response.http10;
-        let close = http10 || !self.exchange.keep_alive || response.wants_close();
+        let http10 = self.exchange.http10() || response.http10;
+        let close = http10 || !self.exchange.keep_alive() || response.wants_close();
         let date = *output.date;
         let mut tail = output.tail();
         status_line(&mut tail, response, http10);
@@ -206,7 +206,7 @@ impl Http {
         }
         tail.extend_from_slice(b"\r\n");
         drop(tail);
-        self.exchange.phase = if http10 { Phase::Plain } else { Phase::Chunked };
+        self.exchange.set_phase(if http10 { Phase::Plain } else { Phase::Chunked });
         // The "\r\n" that PHP programs give is not worth a chunk; anything more is the beginning of the stream.
         if !body.trim_ascii().is_empty() {
             self.encode_stream(body, output);
@@ -214,7 +214,7 @@ impl Http {
     }
 
     fn encode_stream(&self, bytes: &[u8], output: &mut Output<'_>) {
-        if self.exchange.phase == Phase::Chunked {
+        if self.exchange.phase() == Phase::Chunked {
             chunk(bytes, output);
         } else {
             output.bytes(bytes);
@@ -224,8 +224,8 @@ impl Http {
     /// Takes note that the answer is complete; answers whether the connection closes after it.
     #[inline]
     fn complete(&mut self, output: &mut Output<'_>, wants_close: bool) -> bool {
-        self.exchange.phase = Phase::Idle;
-        let close = wants_close || !self.exchange.keep_alive;
+        self.exchange.set_phase(Phase::Idle);
+        let close = wants_close || !self.exchange.keep_alive();
         output.close_after |= close;
         close
     }

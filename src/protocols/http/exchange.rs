@@ -2,21 +2,12 @@
 
 use super::head::Head;
 
-/// Which request is being answered, and how far the answer is.
+/// Which request is being answered, and how far the answer is: 48 bits, so that a codec at rest is one number.
+///
+/// The ticket counts the requests of the connection, from 1; 0 is a handle's word for "whichever is open". Above it come
+/// the phase and the flags.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Exchange {
-    /// Counts the requests of the connection, from 1. 0 is a handle's word for "whichever is open".
-    pub(super) ticket: u32,
-    pub(super) phase: Phase,
-    /// The request asked for the head of the answer only.
-    pub(super) head_only: bool,
-    /// The peer speaks HTTP/1.0: no chunks.
-    pub(super) http10: bool,
-    /// The connection stays open after the answer.
-    pub(super) keep_alive: bool,
-    /// The app has framed the last answer itself, and may not be done with it.
-    pub(super) raw: bool,
-}
+pub(super) struct Exchange(u64);
 
 /// How far the answer is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,54 +25,93 @@ pub(super) enum Phase {
     Plain,
 }
 
+const PHASE: u32 = 32;
+const HEAD_ONLY: u64 = 1 << 40;
+const HTTP10: u64 = 1 << 41;
+const KEEP_ALIVE: u64 = 1 << 42;
+const RAW: u64 = 1 << 43;
+
 impl Exchange {
-    /// How many bits [`Exchange::pack`] uses.
+    /// How many bits [`Exchange::bits`] uses.
     pub(super) const BITS: u32 = 48;
 
     #[inline]
     pub(super) fn begin(&mut self, head: &Head) {
-        self.ticket = self.ticket.checked_add(1).unwrap_or(1);
-        self.phase = Phase::Open;
-        self.head_only = head.head_only;
-        self.http10 = head.http10;
-        self.keep_alive = head.keep_alive;
-        self.raw = false;
-    }
-
-    /// Whether a handle with this ticket may speak to the request or stream at hand.
-    #[inline]
-    pub(super) fn admits(&self, ticket: u32) -> bool {
-        ticket == 0 || ticket == self.ticket
+        let ticket = self.ticket().checked_add(1).unwrap_or(1);
+        let flag = |bit: u64, on: bool| if on { bit } else { 0 };
+        self.0 = u64::from(ticket)
+            | (Phase::Open as u64) << PHASE
+            | flag(HEAD_ONLY, head.head_only)
+            | flag(HTTP10, head.http10)
+            | flag(KEEP_ALIVE, head.keep_alive);
     }
 
     #[inline]
-    pub(super) fn pack(self) -> u64 {
-        u64::from(self.ticket)
-            | (self.phase as u64) << 32
-            | u64::from(self.head_only) << 40
-            | u64::from(self.http10) << 41
-            | u64::from(self.keep_alive) << 42
-            | u64::from(self.raw) << 43
+    #[allow(clippy::cast_possible_truncation)] // the low 32 bits
+    pub(super) fn ticket(self) -> u32 {
+        self.0 as u32
     }
 
     #[inline]
-    #[allow(clippy::cast_possible_truncation)] // the low 32 bits are the ticket
-    pub(super) fn unpack(bits: u64) -> Self {
-        let phase = match (bits >> 32) & 0xff {
+    pub(super) fn phase(self) -> Phase {
+        match (self.0 >> PHASE) & 0xff {
             1 => Phase::Open,
             2 => Phase::Raw,
             3 => Phase::Chunked,
             4 => Phase::Plain,
             _ => Phase::Idle,
-        };
-        Self {
-            ticket: bits as u32,
-            phase,
-            head_only: bits & 1 << 40 != 0,
-            http10: bits & 1 << 41 != 0,
-            keep_alive: bits & 1 << 42 != 0,
-            raw: bits & 1 << 43 != 0,
         }
+    }
+
+    #[inline]
+    pub(super) fn set_phase(&mut self, phase: Phase) {
+        self.0 = self.0 & !(0xff << PHASE) | (phase as u64) << PHASE;
+    }
+
+    /// The request asked for the head of the answer only.
+    #[inline]
+    pub(super) fn head_only(self) -> bool {
+        self.0 & HEAD_ONLY != 0
+    }
+
+    /// The peer speaks HTTP/1.0: no chunks.
+    #[inline]
+    pub(super) fn http10(self) -> bool {
+        self.0 & HTTP10 != 0
+    }
+
+    /// The connection stays open after the answer.
+    #[inline]
+    pub(super) fn keep_alive(self) -> bool {
+        self.0 & KEEP_ALIVE != 0
+    }
+
+    /// The app has framed the last answer itself, and may not be done with it.
+    #[inline]
+    pub(super) fn is_raw(self) -> bool {
+        self.0 & RAW != 0
+    }
+
+    /// The raw answer counts as given.
+    pub(super) fn settle_raw(&mut self) {
+        self.set_phase(Phase::Idle);
+        self.0 |= RAW;
+    }
+
+    /// Whether a handle with this ticket may speak to the request or stream at hand.
+    #[inline]
+    pub(super) fn admits(self, ticket: u32) -> bool {
+        ticket == 0 || ticket == self.ticket()
+    }
+
+    #[inline]
+    pub(super) fn bits(self) -> u64 {
+        self.0
+    }
+
+    #[inline]
+    pub(super) fn from_bits(bits: u64) -> Self {
+        Self(bits & ((1 << Self::BITS) - 1))
     }
 }
 
@@ -90,21 +120,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn packing_loses_nothing() {
-        for phase in [Phase::Idle, Phase::Open, Phase::Raw, Phase::Chunked, Phase::Plain] {
-            for bits in 0..16 {
-                let exchange = Exchange {
-                    ticket: u32::MAX,
-                    phase,
-                    head_only: bits & 1 != 0,
-                    http10: bits & 2 != 0,
-                    keep_alive: bits & 4 != 0,
-                    raw: bits & 8 != 0,
-                };
-                assert!(exchange.pack() >> Exchange::BITS == 0);
-                assert_eq!(Exchange::unpack(exchange.pack() | 0xabcd << Exchange::BITS), exchange);
-            }
+    fn phase_and_ticket_do_not_disturb_each_other() {
+        let mut exchange = Exchange(u64::from(u32::MAX) | KEEP_ALIVE);
+        for phase in [Phase::Open, Phase::Raw, Phase::Chunked, Phase::Plain, Phase::Idle] {
+            exchange.set_phase(phase);
+            assert_eq!((exchange.phase(), exchange.ticket()), (phase, u32::MAX));
+            assert!(exchange.keep_alive() && !exchange.head_only() && !exchange.http10() && !exchange.is_raw());
         }
-        assert_eq!(Exchange::unpack(0), Exchange::default());
+        exchange.settle_raw();
+        assert!(exchange.is_raw() && exchange.phase() == Phase::Idle);
+        assert_eq!(Exchange::from_bits(exchange.bits() | 0xabcd << Exchange::BITS), exchange);
+        assert_eq!(exchange.bits() >> Exchange::BITS, 0);
+        assert_eq!(Exchange::from_bits(0), Exchange::default());
     }
 }

@@ -17,7 +17,8 @@ pub(super) const HEAD_LIMIT: usize = 16 * 1024;
 /// The most header lines a head may have.
 const HEADERS_LIMIT: usize = 100;
 
-static BLANK_LINE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\r\n\r\n"));
+const BLANK_LINE: &[u8] = b"\r\n\r\n";
+static FINDER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(BLANK_LINE));
 
 /// A request's head, and what it says about the rest of the message and of the connection.
 #[derive(Debug)]
@@ -62,13 +63,28 @@ pub(super) fn leading_lines(input: &[u8]) -> usize {
     input.chunks_exact(2).take_while(|line| *line == b"\r\n").count() * 2
 }
 
-/// The length of the head at the start of `input`, its blank line included. The first `scanned` bytes were looked at
-/// before.
+/// The head at the start of `input` and its length, blank line included; `None` while it is not complete. The first
+/// `scanned` bytes were looked at before.
 #[inline]
-pub(super) fn find_end(input: &[u8], scanned: u16) -> Result<Option<usize>, Refusal> {
+pub(super) fn read(input: &[u8], scanned: u16) -> Result<Option<(Head, usize)>, Refusal> {
+    // Mostly all of it has come at once, and the parser finds the end on its way. Whatever it does not like is looked at
+    // again, by its end first, so that the outcome does not depend on how the bytes were cut.
+    if scanned == 0
+        && let Ok(parsed) = parse(input)
+    {
+        return Ok(Some(parsed));
+    }
+    match find_end(input, scanned)? {
+        Some(length) => parse(input.get(..length).unwrap_or_default()).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// The length of the head at the start of `input`, if its end is there.
+fn find_end(input: &[u8], scanned: u16) -> Result<Option<usize>, Refusal> {
     // The blank line may have begun in the last three bytes of the last look.
     let from = usize::from(scanned).saturating_sub(3);
-    match BLANK_LINE.find(input.get(from..).unwrap_or_default()) {
+    match FINDER.find(input.get(from..).unwrap_or_default()) {
         Some(at) if from + at < HEAD_LIMIT => Ok(Some(from + at + 4)),
         None if input.len() < HEAD_LIMIT || has_begun_to_end(input) => Ok(None),
         _ if is_all_target(input) => Err(Refusal::TARGET_TOO_LONG),
@@ -113,23 +129,29 @@ fn is_target(target: &str) -> bool {
     target.starts_with('/') || target == "*" || target.split_once("://").is_some_and(is_absolute)
 }
 
-/// Parses a whole head, its blank line included.
-pub(super) fn parse(bytes: &[u8]) -> Result<Head, Refusal> {
+/// Parses the head at the start of `input`; answers its length too, blank line included.
+fn parse(input: &[u8]) -> Result<(Head, usize), Refusal> {
     // httparse skips any number of empty lines; the spans of a request begin at its first byte.
-    if let Some(b'\r' | b'\n') = bytes.first() {
+    if let Some(b'\r' | b'\n') = input.first() {
         return Err(Refusal::malformed("a line break before the request"));
     }
     let mut lines = [const { MaybeUninit::uninit() }; HEADERS_LIMIT];
     let mut parsed = httparse::Request::new(&mut []);
-    match parsed.parse_with_uninit_headers(bytes, &mut lines) {
-        // A shorter head than the search found has bare line feeds in it.
-        Ok(httparse::Status::Complete(length)) if length == bytes.len() => {}
+    let bytes = match parsed.parse_with_uninit_headers(input, &mut lines) {
+        // It takes a bare LF for a line end, so its blank line may be another than ours.
+        Ok(httparse::Status::Complete(length)) if length < HEAD_LIMIT + BLANK_LINE.len() => {
+            let head = input.get(..length).unwrap_or_default();
+            if !head.ends_with(BLANK_LINE) {
+                return Err(Refusal::malformed("the blank line is not one"));
+            }
+            head
+        }
         Err(httparse::Error::TooManyHeaders) => return Err(Refusal::TOO_MANY_HEADERS),
-        Err(httparse::Error::Version) if names_a_version(bytes) => {
+        Err(httparse::Error::Version) if names_a_version(input) => {
             return Err(Refusal { status: 505, reason: "not HTTP/1.0 or HTTP/1.1" });
         }
         _ => return Err(Refusal::malformed("malformed request head")),
-    }
+    };
     let (Some(method), Some(target), Some(minor)) = (parsed.method, parsed.path, parsed.version) else {
         return Err(Refusal::malformed("malformed request line"));
     };
@@ -153,7 +175,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Head, Refusal> {
         rules.look_at(line.name, line.value)?;
         request.push(field);
     }
-    rules.finish(request, method, minor)
+    Ok((rules.finish(request, method, minor)?, bytes.len()))
 }
 
 /// What the header lines say about framing and the connection, gathered line by line.
@@ -255,8 +277,8 @@ fn parse_length(value: &[u8]) -> Result<usize, Refusal> {
 
 /// Whether two hexadecimal digits follow each `%`.
 #[cold]
-fn is_escaped(text: Option<&[u8]>) -> bool {
-    let mut parts = text.unwrap_or_default().split(|byte| *byte == b'%').skip(1);
+fn is_escaped(text: &[u8]) -> bool {
+    let mut parts = text.split(|byte| *byte == b'%').skip(1);
     parts.all(|part| matches!(part, [high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit()))
 }
 
@@ -273,7 +295,7 @@ fn check_host(value: &[u8]) -> Result<(), Refusal> {
         None => {
             let end = value.iter().position(|byte| !REG_NAME.has(*byte)).unwrap_or(value.len());
             let (name, port) = value.split_at(end);
-            (end > 0 && memchr::memchr(b'%', name).is_none_or(|at| is_escaped(name.get(at..))), Some(port))
+            (end > 0 && (!name.contains(&b'%') || is_escaped(name)), Some(port))
         }
     };
     let port_ok = match port {

@@ -104,28 +104,28 @@ impl Codec for Http {
 
     #[inline]
     fn is_ready(&self) -> bool {
-        self.exchange.phase == Phase::Idle
+        self.exchange.phase() == Phase::Idle
     }
 
     #[inline]
     fn ticket(&self) -> u32 {
-        self.exchange.ticket
+        self.exchange.ticket()
     }
 
     fn encode_raw(&mut self, bytes: &[u8], output: &mut Output<'_>) -> Encoded {
         if !self.exchange.admits(output.ticket) {
             return Encoded::Stray("the request that these bytes are for has been answered");
         }
-        match self.exchange.phase {
+        match self.exchange.phase() {
             // An app that frames its answer may go on with it for as long as it likes.
-            Phase::Idle if self.exchange.raw => output.bytes(bytes),
+            Phase::Idle if self.exchange.is_raw() => output.bytes(bytes),
             Phase::Idle => return Encoded::Stray("no request is waiting for raw bytes here"),
             // Nothing is no answer.
             Phase::Open if bytes.is_empty() => {}
             // Inside the framing we chose, so that raw bytes cannot break it.
             Phase::Chunked => encode::chunk(bytes, output),
             Phase::Open => {
-                self.exchange.phase = Phase::Raw;
+                self.exchange.set_phase(Phase::Raw);
                 output.bytes(bytes);
             }
             Phase::Raw | Phase::Plain => output.bytes(bytes),
@@ -134,36 +134,35 @@ impl Codec for Http {
     }
 
     fn settle(&mut self) {
-        if self.exchange.phase == Phase::Raw {
-            self.exchange.phase = Phase::Idle;
-            self.exchange.raw = true;
+        if self.exchange.phase() == Phase::Raw {
+            self.exchange.settle_raw();
         }
     }
 
     fn fail(&mut self, output: &mut Output<'_>) {
-        if self.exchange.phase == Phase::Open {
-            self.exchange.phase = Phase::Idle;
+        if self.exchange.phase() == Phase::Open {
+            self.exchange.set_phase(Phase::Idle);
             encode::refuse(Refusal { status: 500, reason: "a callback failed" }, output);
         }
     }
 
     fn finish(&mut self, output: &mut Output<'_>) {
-        if self.exchange.phase == Phase::Chunked {
+        if self.exchange.phase() == Phase::Chunked {
             output.bytes(b"0\r\n\r\n");
         }
-        self.exchange.phase = Phase::Idle;
+        self.exchange.set_phase(Phase::Idle);
     }
 
     fn owes_answer(&self) -> bool {
-        matches!(self.exchange.phase, Phase::Open | Phase::Raw)
+        matches!(self.exchange.phase(), Phase::Open | Phase::Raw)
     }
 
     #[inline]
     fn pace(&self) -> Pace {
         match self.reading {
-            _ if self.exchange.phase != Phase::Idle => Pace::Answer,
+            _ if self.exchange.phase() != Phase::Idle => Pace::Answer,
             Reading::Body(_) => Pace::Body,
-            Reading::Head { scanned: 0 } if self.exchange.ticket == 0 => Pace::New,
+            Reading::Head { scanned: 0 } if self.exchange.ticket() == 0 => Pace::New,
             Reading::Head { scanned: 0 } => Pace::Between,
             Reading::Head { .. } => Pace::Head,
         }
@@ -176,7 +175,7 @@ impl Codec for Http {
     #[inline]
     fn park(self) -> Result<u64, Self> {
         match self.reading {
-            Reading::Head { scanned } => Ok(self.exchange.pack() | u64::from(scanned) << Exchange::BITS),
+            Reading::Head { scanned } => Ok(self.exchange.bits() | u64::from(scanned) << Exchange::BITS),
             Reading::Body(_) => Err(self),
         }
     }
@@ -185,7 +184,7 @@ impl Codec for Http {
     #[allow(clippy::cast_possible_truncation)] // the 16 bits above the exchange's 48
     fn unpark(parked: u64) -> Self {
         let scanned = (parked >> Exchange::BITS) as u16;
-        Self { reading: Reading::Head { scanned }, exchange: Exchange::unpack(parked) }
+        Self { reading: Reading::Head { scanned }, exchange: Exchange::from_bits(parked) }
     }
 }
 
@@ -203,13 +202,12 @@ impl Http {
             // Perhaps half of one more empty line.
             return Ok(Step::More { consumed: skipped });
         }
-        let Some(length) = head::find_end(rest, scanned)? else {
-            // At most the head's limit, or `find_end` had refused it.
+        let Some((head, length)) = head::read(rest, scanned)? else {
+            // At most the head's limit, or it had been refused.
             self.reading = Reading::Head { scanned: u16::try_from(rest.len()).unwrap_or(u16::MAX) };
             return Ok(Step::More { consumed: skipped });
         };
         self.reading = Reading::Head { scanned: 0 };
-        let head = head::parse(rest.get(..length).unwrap_or_default())?;
         let too_large = |body: usize| length.saturating_add(body) > limits.max_package_size;
         let done = skipped + length;
         match head.framing {
