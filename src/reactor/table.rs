@@ -1,10 +1,15 @@
 //! A slot table: values found by a small key that never names the wrong tenant.
 //!
+//! Values lie in pages of [`PAGE`] slots. A page has memory only while there are values in it, and new values go to the
+//! lowest page with room, so that the far end empties and its memory goes back: after a peak, one long-lived value holds
+//! one page, not all of them. See [`free`] for why pages are as large as they are.
+//!
 //! Invariants:
 //! * a [`Key`] names one value for the life of the table, even across [`Table::clear`]: the generation of a slot
 //!   grows with each tenant and is never reset;
 //! * a slot whose generations are used up is retired, not wrapped, so keys are never reused;
-//! * the values' memory shrinks when the table is mostly empty, the 4-byte generations stay.
+//! * a page without values has no memory for any, but for one spare that the next page takes over. What stays of a slot
+//!   that was ever used are the 4 bytes of its generation.
 
 use slab::Slab;
 
@@ -38,130 +43,241 @@ impl Key {
     }
 }
 
+/// Slots of a page: a page of connections, which are many and large, is a block that the allocator maps by itself.
+const PAGE: usize = 1024;
+
 /// Values by [`Key`].
 #[derive(Debug)]
 pub(crate) struct Table<T> {
-    /// `None` marks a retired slot.
+    /// Every page that was ever used.
+    pages: Vec<Page<T>>,
+    /// The pages with values.
+    occupied: PageSet,
+    /// The pages that can take a value.
+    roomy: PageSet,
+    /// No page before this one is roomy.
+    roomy_from: usize,
+    len: usize,
+    /// The memory of the page that was emptied last, lest a value that comes and goes takes and frees it each time.
+    spare: Slab<Option<T>>,
+}
+
+#[derive(Debug)]
+struct Page<T> {
+    /// `None` marks a retired slot. Without memory while there are no values.
     values: Slab<Option<T>>,
-    /// The generation of the present or next tenant of each slot ever used.
-    generations: Vec<u32>,
+    /// The generation of the present or next tenant of each slot.
+    generations: [u32; PAGE],
+    live: usize,
     retired: usize,
-    /// Shrinking is tried again only once the table is this small: it costs a walk over the free slots.
-    shrink_below: usize,
 }
 
 impl<T> Default for Table<T> {
     fn default() -> Self {
-        Self { values: Slab::new(), generations: Vec::new(), retired: 0, shrink_below: usize::MAX }
+        let (occupied, roomy) = (PageSet::default(), PageSet::default());
+        Self { pages: Vec::new(), occupied, roomy, roomy_from: 0, len: 0, spare: Slab::new() }
     }
 }
 
 impl<T> Table<T> {
     /// Stores a value, or gives it back when every slot is taken.
     pub(crate) fn insert(&mut self, value: T) -> Result<Key, T> {
-        let slot = loop {
-            let slot = self.values.vacant_key();
-            if slot >= SLOTS {
-                return Err(value);
-            }
-            if slot == self.generations.len() {
-                self.generations.push(0);
-            }
-            if self.generations.get(slot).is_some_and(|g| *g < GENERATIONS) {
-                break slot;
-            }
-            self.values.insert(None);
-            self.retired += 1;
-        };
-        self.values.insert(Some(value));
-        Ok(self.key(slot))
+        let index = self.roomy.from(self.roomy_from).next().unwrap_or(self.pages.len());
+        if index == self.pages.len() && index < SLOTS / PAGE {
+            self.pages.push(Page { values: Slab::new(), generations: [0; PAGE], live: 0, retired: 0 });
+            self.roomy.set(index, true);
+        }
+        self.roomy_from = index;
+        let Some(page) = self.pages.get_mut(index) else { return Err(value) };
+        if page.live == 0 {
+            page.values = std::mem::take(&mut self.spare);
+            page.values.reserve_exact(PAGE);
+            self.occupied.set(index, true);
+        }
+        let low = page.insert(value);
+        if !page.is_roomy() {
+            self.roomy.set(index, false);
+        }
+        self.len += 1;
+        Ok(page.key(index, low))
     }
 
     /// Takes a value out; its key is dead from here on.
     pub(crate) fn remove(&mut self, key: Key) -> Option<T> {
-        self.get(key)?;
-        let value = self.values.try_remove(key.slot as usize)?;
-        if let Some(generation) = self.generations.get_mut(key.slot as usize) {
-            *generation += 1;
+        let (index, low) = split(key.slot);
+        let page = self.pages.get_mut(index)?;
+        let generation = page.generations.get_mut(low).filter(|present| **present == key.generation)?;
+        page.values.get(low)?.as_ref()?;
+        let value = page.values.try_remove(low)?;
+        *generation += 1;
+        page.retired += usize::from(*generation == GENERATIONS);
+        let was_full = page.live + page.retired >= PAGE;
+        page.live -= 1;
+        self.len -= 1;
+        if page.live == 0 {
+            page.values.clear();
+            free(std::mem::replace(&mut self.spare, std::mem::take(&mut page.values)));
+            self.occupied.set(index, false);
         }
-        self.shrink();
+        if page.is_roomy() {
+            self.roomy_from = self.roomy_from.min(index);
+            if was_full {
+                self.roomy.set(index, true);
+            }
+        }
         value
     }
 
     #[inline]
     pub(crate) fn get(&self, key: Key) -> Option<&T> {
-        if self.generations.get(key.slot as usize) != Some(&key.generation) {
+        let (index, low) = split(key.slot);
+        let page = self.pages.get(index)?;
+        if page.generations.get(low) != Some(&key.generation) {
             return None;
         }
-        self.values.get(key.slot as usize)?.as_ref()
+        page.values.get(low)?.as_ref()
     }
 
     #[inline]
     pub(crate) fn get_mut(&mut self, key: Key) -> Option<&mut T> {
-        if self.generations.get(key.slot as usize) != Some(&key.generation) {
+        let (index, low) = split(key.slot);
+        let page = self.pages.get_mut(index)?;
+        if page.generations.get(low) != Some(&key.generation) {
             return None;
         }
-        self.values.get_mut(key.slot as usize)?.as_mut()
+        page.values.get_mut(low)?.as_mut()
     }
 
     /// The present tenant of a slot, for structures that link the values of one table by slot number.
     #[inline]
     pub(crate) fn slot(&self, slot: u32) -> Option<&T> {
-        self.values.get(slot as usize)?.as_ref()
+        let (index, low) = split(slot);
+        self.pages.get(index)?.values.get(low)?.as_ref()
     }
 
     /// Like [`Table::slot`], to change the tenant.
     #[inline]
     pub(crate) fn slot_mut(&mut self, slot: u32) -> Option<&mut T> {
-        self.values.get_mut(slot as usize)?.as_mut()
+        let (index, low) = split(slot);
+        self.pages.get_mut(index)?.values.get_mut(low)?.as_mut()
+    }
+
+    /// The key of the present tenant of a slot.
+    pub(crate) fn key_of(&self, slot: u32) -> Option<Key> {
+        let (index, low) = split(slot);
+        let page = self.pages.get(index)?;
+        page.values.get(low)?.as_ref()?;
+        Some(page.key(index, low))
     }
 
     /// The first value at or after `slot`, by slot number: a cursor that survives any change of the table.
     pub(crate) fn next_from(&self, slot: u32) -> Option<(Key, &T)> {
-        (slot as usize..self.generations.len())
-            .find_map(|slot| Some((self.key(slot), self.values.get(slot)?.as_ref()?)))
+        let (first, low) = split(slot);
+        self.occupied.from(first).find_map(|index| {
+            let page = self.pages.get(index)?;
+            let mut slots = if index == first { low..PAGE } else { 0..PAGE };
+            slots.find_map(|low| Some((page.key(index, low), page.values.get(low)?.as_ref()?)))
+        })
     }
 
     /// How many values there are.
     pub(crate) fn len(&self) -> usize {
-        self.values.len() - self.retired
+        self.len
     }
 
     /// Takes every value out. Generations survive, so old keys stay dead.
     pub(crate) fn clear(&mut self) -> Vec<T> {
-        let mut values = Vec::with_capacity(self.len());
-        for (slot, value) in std::mem::take(&mut self.values) {
-            if let (Some(value), Some(generation)) = (value, self.generations.get_mut(slot)) {
-                *generation += 1;
-                values.push(value);
-            }
+        let mut values = Vec::with_capacity(self.len);
+        let mut slot = 0;
+        while let Some((key, _)) = self.next_from(slot) {
+            values.extend(self.remove(key));
+            slot = key.slot;
         }
-        self.retired = 0;
-        self.shrink_below = usize::MAX;
+        free(std::mem::take(&mut self.spare));
         values
     }
+}
 
-    fn key(&self, slot: usize) -> Key {
-        let generation = self.generations.get(slot).copied().unwrap_or(GENERATIONS);
-        // `insert` never hands out a slot of SLOTS (2^22) or more.
-        Key { slot: u32::try_from(slot).unwrap_or(u32::MAX), generation }
+impl<T> Page<T> {
+    /// Stores a value in a roomy page that has memory.
+    #[inline]
+    fn insert(&mut self, value: T) -> usize {
+        // A worn-out slot is met when it comes up for use, and never again while the page keeps its memory.
+        while self.generations.get(self.values.vacant_key()) == Some(&GENERATIONS) {
+            self.values.insert(None);
+        }
+        self.live += 1;
+        self.values.insert(Some(value))
     }
 
-    /// Gives memory back when three quarters of it are unused. What stays in use at the far end keeps its slot, so the
-    /// next try waits until half of what is left has gone.
-    fn shrink(&mut self) {
-        const SMALL: usize = 64;
-        let (used, capacity) = (self.values.len(), self.values.capacity());
-        if capacity > SMALL && used < capacity / 4 && used < self.shrink_below {
-            self.values.shrink_to_fit();
-            self.shrink_below = if self.values.capacity() < capacity / 2 { usize::MAX } else { used / 2 };
+    fn is_roomy(&self) -> bool {
+        self.live + self.retired < PAGE
+    }
+
+    fn key(&self, index: usize, low: usize) -> Key {
+        let generation = self.generations.get(low).copied().unwrap_or(GENERATIONS);
+        // There are no more than SLOTS (2^22) slots.
+        Key { slot: u32::try_from(index * PAGE + low).unwrap_or(u32::MAX), generation }
+    }
+}
+
+/// Gives the memory of an empty page back.
+///
+/// Blocks on the heap of an allocator such as glibc's go back only when nothing above them is left, and something always
+/// is. A block of 128 KiB is mapped by itself and goes back at once; but freeing it makes glibc put blocks of that size on
+/// the heap from then on. It draws no such conclusion from a block that has become small before.
+fn free<T>(mut values: Slab<Option<T>>) {
+    if values.capacity() > 0 {
+        values.insert(None);
+        values.shrink_to_fit();
+    }
+}
+
+/// The page of a slot, and its place there.
+#[inline]
+const fn split(slot: u32) -> (usize, usize) {
+    (slot as usize / PAGE, slot as usize % PAGE)
+}
+
+/// A set of pages, one bit each: four million slots are 64 words to look through.
+#[derive(Debug, Default)]
+struct PageSet(Vec<u64>);
+
+impl PageSet {
+    fn set(&mut self, page: usize, on: bool) {
+        let (nth, bit) = (page / 64, 1 << (page % 64));
+        if self.0.len() <= nth {
+            self.0.resize(nth + 1, 0);
         }
+        if let Some(word) = self.0.get_mut(nth) {
+            *word = if on { *word | bit } else { *word & !bit };
+        }
+    }
+
+    /// The pages of the set at or after one, in order.
+    fn from(&self, first: usize) -> impl Iterator<Item = usize> {
+        std::iter::successors(self.next(first), |page| self.next(page + 1))
+    }
+
+    fn next(&self, first: usize) -> Option<usize> {
+        let mut mask = u64::MAX << (first % 64);
+        self.0.iter().enumerate().skip(first / 64).find_map(|(nth, word)| {
+            let bits = word & std::mem::replace(&mut mask, u64::MAX);
+            (bits != 0).then(|| nth * 64 + bits.trailing_zeros() as usize)
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+    use std::collections::HashMap;
+
+    /// The slots that memory is held for.
+    fn memory<T>(table: &Table<T>) -> usize {
+        table.pages.iter().map(|page| &page.values).chain([&table.spare]).map(Slab::capacity).sum()
+    }
 
     #[test]
     fn a_key_never_names_the_next_tenant() {
@@ -204,7 +320,7 @@ mod tests {
     fn a_worn_out_slot_is_retired() {
         let mut table = Table::default();
         let key = table.insert(0).unwrap();
-        table.generations[0] = GENERATIONS - 1;
+        table.pages[0].generations[0] = GENERATIONS - 1;
         let last = Key { generation: GENERATIONS - 1, ..key };
         assert_eq!(table.remove(last), Some(0));
         let next = table.insert(1).unwrap();
@@ -220,7 +336,7 @@ mod tests {
         for key in keys {
             table.remove(key);
         }
-        assert!(table.values.capacity() <= 64, "capacity {}", table.values.capacity());
+        assert_eq!(memory(&table), PAGE);
     }
 
     #[test]
@@ -231,5 +347,194 @@ mod tests {
             table.remove(*key);
         }
         assert_eq!(table.get(keys[99_999]), Some(&99_999));
+    }
+
+    #[test]
+    fn a_value_at_the_far_end_holds_its_own_page_only() {
+        let mut table = Table::default();
+        let keys: Vec<Key> = (0..20 * PAGE).map(|value| table.insert(value).unwrap()).collect();
+        let (far, others) = keys.split_last().unwrap();
+        for key in others {
+            table.remove(*key);
+        }
+        assert_eq!(memory(&table), 2 * PAGE, "its page and the spare one");
+        assert_eq!(table.occupied.from(0).collect::<Vec<_>>(), [19], "pages that `next_from` looks at");
+        assert_eq!(table.next_from(0), Some((*far, &(20 * PAGE - 1))));
+        assert_eq!(table.insert(7).map(|key| key.slot), Ok(0));
+        assert_eq!(memory(&table), 2 * PAGE, "the spare one came to use");
+    }
+
+    #[test]
+    fn new_values_go_to_the_lowest_page_so_that_the_far_end_empties() {
+        let mut table = Table::default();
+        let mut keys: Vec<Key> = (0..10 * PAGE).map(|value| table.insert(value).unwrap()).collect();
+        // Half of them go, and the others one by one while new ones come.
+        let old: Vec<Key> = keys.extract_if(.., |key| key.slot % 2 == 0).collect();
+        for key in old {
+            table.remove(key);
+        }
+        for key in keys {
+            table.remove(key);
+            table.insert(0).unwrap();
+        }
+        assert_eq!(table.len(), 5 * PAGE);
+        assert!(memory(&table) <= 7 * PAGE, "{} pages", memory(&table) / PAGE);
+    }
+
+    #[test]
+    fn waves_leave_one_spare_page_and_use_the_same_slots() {
+        let mut table = Table::default();
+        for wave in 0..3 {
+            let keys: Vec<Key> = (0..10_000).map(|value| table.insert(value).unwrap()).collect();
+            assert!(keys.iter().all(|key| key.generation == wave));
+            for key in keys {
+                table.remove(key);
+            }
+            assert_eq!((memory(&table), table.pages.len()), (PAGE, 10_000_usize.div_ceil(PAGE)));
+            assert_eq!(table.next_from(0), None);
+        }
+        assert!(table.insert(1).is_ok());
+        table.clear();
+        assert_eq!(memory(&table), 0);
+    }
+
+    #[test]
+    fn a_page_of_worn_out_slots_is_passed_over_for_good() {
+        let mut table = Table::default();
+        table.insert(0).unwrap();
+        table.clear();
+        table.pages[0].generations = [GENERATIONS - 1; PAGE];
+        for wave in 0..2 {
+            let keys: Vec<Key> = (0..PAGE + 1).map(|value| table.insert(value).unwrap()).collect();
+            assert_eq!(keys[0].slot as usize, wave * PAGE);
+            assert_eq!(table.clear().len(), PAGE + 1);
+        }
+        assert_eq!((table.pages[0].retired, memory(&table)), (PAGE, 0));
+    }
+
+    #[test]
+    fn only_the_present_tenant_of_a_slot_has_a_key() {
+        let mut table = Table::default();
+        let key = table.insert(0).unwrap();
+        assert_eq!(table.key_of(key.slot), Some(key));
+        assert_eq!((table.key_of(1), table.key_of(u32::MAX)), (None, None));
+        table.remove(key);
+        assert_eq!(table.key_of(key.slot), None);
+        assert_eq!(table.get(Key { generation: 1, ..key }), None);
+    }
+
+    #[derive(Clone, Debug)]
+    enum Op {
+        Insert(usize),
+        /// So many, from the nth live one on by slot number.
+        Remove(usize, usize),
+        RemoveDead(usize),
+        /// Leaves the slot one more tenant.
+        WearOut(u32),
+        Clear,
+    }
+
+    fn op() -> impl Strategy<Value = Op> {
+        prop_oneof![
+            6 => (0usize..20).prop_map(Op::Insert),
+            2 => (0..3 * PAGE).prop_map(Op::Insert),
+            4 => (any::<usize>(), 0usize..20).prop_map(|(nth, count)| Op::Remove(nth, count)),
+            2 => (any::<usize>(), 0..3 * PAGE).prop_map(|(nth, count)| Op::Remove(nth, count)),
+            2 => any::<usize>().prop_map(Op::RemoveDead),
+            2 => (0u32..64).prop_map(Op::WearOut),
+            1 => Just(Op::Clear),
+        ]
+    }
+
+    /// What a `Table` promises, with a map and every key there ever was.
+    #[derive(Default)]
+    struct Model {
+        table: Table<u64>,
+        live: HashMap<Key, u64>,
+        dead: Vec<Key>,
+        values: u64,
+    }
+
+    impl Model {
+        fn sorted(&self) -> Vec<Key> {
+            let mut keys: Vec<Key> = self.live.keys().copied().collect();
+            keys.sort_unstable();
+            keys
+        }
+
+        fn run(&mut self, op: &Op) {
+            match op {
+                Op::Insert(count) => {
+                    for _ in 0..*count {
+                        self.values += 1;
+                        let key = self.table.insert(self.values).unwrap();
+                        assert!(key.generation < GENERATIONS);
+                        assert_eq!(self.live.insert(key, self.values), None);
+                    }
+                }
+                Op::Remove(nth, count) => {
+                    let keys = self.sorted();
+                    for key in keys.iter().skip(nth % keys.len().max(1)).take(*count) {
+                        assert_eq!(self.table.remove(*key), self.live.remove(key));
+                        self.dead.push(*key);
+                    }
+                }
+                Op::RemoveDead(nth) => {
+                    if let Some(key) = self.dead.get(nth % self.dead.len().max(1)) {
+                        assert_eq!(self.table.get(*key), None);
+                        assert_eq!(self.table.remove(*key), None);
+                    }
+                }
+                Op::WearOut(slot) => {
+                    if self.table.slot(*slot).is_none() && self.table.pages.len() > *slot as usize / PAGE {
+                        let generation =
+                            &mut self.table.pages[*slot as usize / PAGE].generations[*slot as usize % PAGE];
+                        *generation = (*generation).max(GENERATIONS - 1);
+                    }
+                }
+                Op::Clear => {
+                    let keys = self.sorted();
+                    let values: Vec<u64> = keys.iter().map(|key| self.live[key]).collect();
+                    assert_eq!(self.table.clear(), values);
+                    self.live.clear();
+                    self.dead.extend(keys);
+                }
+            }
+        }
+
+        fn check(&mut self) {
+            assert_eq!(self.table.len(), self.live.len());
+            let mut slot = 0;
+            let walk = std::iter::from_fn(|| {
+                let (key, value) = self.table.next_from(slot)?;
+                slot = key.slot + 1;
+                Some((key, *value))
+            });
+            let walk: Vec<(Key, u64)> = walk.collect();
+            assert_eq!(walk, self.sorted().into_iter().map(|key| (key, self.live[&key])).collect::<Vec<_>>());
+            for (key, mut value) in walk {
+                assert_eq!(self.table.key_of(key.slot), Some(key));
+                assert_eq!((self.table.get(key), self.table.slot(key.slot)), (Some(&value), Some(&value)));
+                assert_eq!(self.table.slot_mut(key.slot), Some(&mut value));
+                assert_eq!(self.table.get_mut(key), Some(&mut value));
+            }
+            let pages = &self.table.pages;
+            assert!(pages.iter().all(|page| page.live > 0 || page.values.capacity() == 0));
+            assert!(pages.iter().all(|page| [0, PAGE].contains(&page.values.capacity())));
+            assert!([0, PAGE].contains(&self.table.spare.capacity()));
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn behaves_as_a_map_of_keys_that_are_never_used_twice(ops in proptest::collection::vec(op(), 0..40)) {
+            let mut model = Model::default();
+            for op in &ops {
+                model.run(op);
+                model.check();
+            }
+            assert!(model.dead.iter().all(|key| model.table.get(*key).is_none()));
+        }
     }
 }

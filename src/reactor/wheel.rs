@@ -158,7 +158,7 @@ impl<T> Wheel<T> {
     /// then. Only `advance` adds to these, so what is inserted or rescheduled meanwhile never comes out in the same
     /// round: a timer of zero ticks does not keep its owner from other work.
     pub(crate) fn pop_expired(&mut self) -> Option<Key> {
-        let (key, _) = self.table.next_from(self.expired.head)?;
+        let key = self.table.key_of(self.expired.head)?;
         self.unlink(key.slot);
         Some(key)
     }
