@@ -4,6 +4,8 @@
 mod readme {}
 #[doc = include_str!("../docs/design.md")]
 mod design {}
+#[doc = include_str!("../docs/http-conformance.md")]
+mod http_conformance {}
 #[doc = include_str!("../docs/performance.md")]
 mod performance {}
 #[doc = include_str!("../docs/porting.md")]

@@ -43,3 +43,22 @@ fn every_link_to_a_file_leads_somewhere() {
         }
     }
 }
+
+#[test]
+fn every_test_that_the_conformance_page_names_exists() {
+    let page = text(Path::new("docs/http-conformance.md"));
+    let mut names = 0;
+    for row in page.lines().filter(|line| line.starts_with("| ")) {
+        let Some(tests) = row.trim_end_matches(" |").rsplit(" | ").next() else { continue };
+        for test in tests.split('`').filter(|name| name.contains("::")) {
+            let (file, function) = test.rsplit_once("::").expect("a file and a function");
+            let module = file.strip_suffix("::tests").unwrap_or(file).replace("::", "/");
+            let files = [format!("tests/{file}.rs"), format!("src/{module}/tests.rs"), format!("src/{module}.rs")];
+            let found = files.iter().find(|file| root().join(file).exists()).map(|file| text(Path::new(file)));
+            let found = found.unwrap_or_else(|| panic!("{test}: there is no such file"));
+            assert!(found.contains(&format!("fn {function}(")), "{test}: there is no such test");
+            names += 1;
+        }
+    }
+    assert!(names > 60, "{names} tests are named");
+}

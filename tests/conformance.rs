@@ -1,0 +1,134 @@
+//! What RFC 9110 and RFC 9112 ask of a server and no other file's promise covers; `docs/http-conformance.md` names the
+//! requirement of each.
+
+mod common;
+
+use common::{GET, Log, answers, bodies, exchange, serve, text};
+use workerman::{Http, Request, Response, TcpConnection};
+
+/// All that comes back for these bytes, from a server that answers with the method.
+fn wire(request: &str) -> String {
+    let (simulation, worker) =
+        serve(|connection: TcpConnection<Http>, request: Request| connection.send(request.method().to_owned()));
+    text(exchange(&simulation, worker, request).1)
+}
+
+#[test]
+fn a_status_without_a_reason_keeps_its_space() {
+    let (simulation, worker) = serve(|connection, _| connection.send(Response::new(299, &[], "")));
+    assert!(text(exchange(&simulation, worker, GET).1).starts_with("HTTP/1.1 299 \r\n"));
+}
+
+#[test]
+fn empty_elements_of_a_list_are_ignored() {
+    for value in [", ,close", "close,,", ",\t,Close , ,x"] {
+        let wire = wire(&format!("GET / HTTP/1.1\r\nHost: a\r\nConnection: {value}\r\n\r\n{GET}"));
+        assert_eq!(bodies(wire.as_bytes()), ["GET"], "{value}");
+    }
+}
+
+#[test]
+fn the_host_of_an_absolute_target_counts_and_not_the_header() {
+    let (simulation, worker) =
+        serve(|connection, request| connection.send(format!("{:?} {}", request.host(), request.path())));
+    let request = "GET http://one:80/a?b HTTP/1.1\r\nHost: two\r\n\r\n";
+    let (_peer, bytes) = exchange(&simulation, worker, request);
+    assert_eq!(bodies(&bytes), ["Some(\"one:80\") /a"]);
+}
+
+#[test]
+fn an_interim_answer_is_a_head_alone_and_http_1_0_gets_none() {
+    let (simulation, worker) = serve(|connection, _| {
+        let lines = [("Link", "</a.css>"), ("Content-Length", "5"), ("Transfer-Encoding", "chunked")];
+        connection.send(Response::new(103, &lines, "hello"));
+        connection.send("done")
+    });
+    let early = "HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\nHTTP/1.1 200 OK\r\n";
+    assert!(text(exchange(&simulation, worker, GET).1).starts_with(early));
+    let old = text(exchange(&simulation, worker, "GET / HTTP/1.0\r\n\r\n").1);
+    assert!(old.starts_with("HTTP/1.0 200 OK\r\n"), "{old}");
+}
+
+#[test]
+fn no_transfer_coding_goes_with_an_answer_without_a_body() {
+    for status in [204, 304] {
+        let (simulation, worker) = serve(move |connection, _| {
+            connection.send(Response::new(status, &[("Transfer-Encoding", "chunked"), ("X-A", "b")], "body"))
+        });
+        let (_peer, bytes) = exchange(&simulation, worker, GET.repeat(2));
+        for answer in answers(&bytes) {
+            assert_eq!((answer.status(), answer.header("transfer-encoding"), answer.body.len()), (status, None, 0));
+            assert_eq!(answer.header("content-length"), None);
+        }
+    }
+}
+
+#[test]
+fn a_request_to_upgrade_is_answered_in_http() {
+    for version in ["1.1", "1.0"] {
+        let lines = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c, websocket\r\nHTTP2-Settings: AAMAAABk";
+        let wire = wire(&format!("GET / HTTP/{version}\r\nHost: a\r\n{lines}\r\n\r\n"));
+        assert!(wire.starts_with(&format!("HTTP/{version} 200 OK\r\n")), "{wire}");
+    }
+}
+
+#[test]
+fn an_answer_without_content_names_a_length_of_zero() {
+    let (simulation, worker) = serve(|connection, _| connection.send(Response::new(200, &[("Allow", "GET")], "")));
+    let (_peer, bytes) = exchange(&simulation, worker, "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(answers(&bytes)[0].header("content-length"), Some("0"));
+}
+
+#[test]
+fn a_body_that_the_app_does_not_look_at_is_not_the_next_request() {
+    for method in ["GET", "HEAD", "DELETE", "OPTIONS", "TRACE", "UNKNOWN"] {
+        let delivered = Log::new();
+        let write = delivered.writer();
+        let (simulation, worker) = serve(move |connection: TcpConnection<Http>, request: Request| {
+            write(format!("{} {}", request.method(), request.path()));
+            connection.send(Response::new(204, &[], ""))
+        });
+        let body = "GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n";
+        let length = body.len();
+        for framing in [
+            format!("Content-Length: {length}\r\n\r\n{body}"),
+            format!("Transfer-Encoding: chunked\r\n\r\n{length:x}\r\n{body}\r\n0\r\n\r\n"),
+        ] {
+            exchange(&simulation, worker, format!("{method} / HTTP/1.1\r\nHost: a\r\n{framing}{GET}"));
+            assert_eq!(delivered.take(), [format!("{method} /"), "GET /".to_owned()]);
+        }
+    }
+}
+
+#[test]
+fn nothing_is_delivered_before_the_whole_head_and_the_whole_body_are_there() {
+    let delivered = Log::new();
+    let write = delivered.writer();
+    let (simulation, worker) = serve(move |connection: TcpConnection<Http>, request: Request| {
+        write(request.raw_body().len());
+        connection.send("ok")
+    });
+    for wire in [
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc",
+        "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX: y\r\n\r\n",
+    ] {
+        let peer = simulation.connect(worker);
+        let (all, last) = wire.split_at(wire.len() - 1);
+        peer.write(all);
+        simulation.run();
+        assert_eq!((delivered.take(), peer.read()), (vec![], vec![]));
+        peer.write(last);
+        simulation.run();
+        assert_eq!((delivered.take(), bodies(&peer.read())), (vec![3], vec!["ok".to_owned()]));
+    }
+}
+
+#[test]
+fn a_method_is_compared_with_its_case() {
+    // `head` is not HEAD: its answer has a body; `connect` is not CONNECT.
+    for method in ["head", "Head", "connect"] {
+        let target = if method == "connect" { "/" } else { "*" };
+        let wire = wire(&format!("{method} {target} HTTP/1.1\r\nHost: a\r\n\r\n"));
+        assert_eq!(bodies(wire.as_bytes()), [method]);
+    }
+}
