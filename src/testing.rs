@@ -195,3 +195,53 @@ impl Peer {
         self.0.is_closed()
     }
 }
+
+/// The door for fuzzing: the HTTP codec without a connection.
+pub mod fuzz {
+    use crate::protocols::http::{Http, Request};
+    use crate::protocols::output::{Outbound, Output};
+    use crate::protocols::{Codec as _, Limits, Step};
+
+    /// What became of some bytes.
+    #[derive(Debug, Default, PartialEq)]
+    pub struct Outcome {
+        /// The requests that were delivered.
+        pub requests: Vec<Request>,
+        /// The status line of the refusal at the end, if there is one.
+        pub refused: Option<String>,
+        /// Bytes that the codec is done with.
+        pub consumed: usize,
+    }
+
+    /// Feeds pieces as a connection does: what was not consumed comes again, and a codec at rest is packed in between.
+    pub fn receive<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, max_package_size: usize) -> Outcome {
+        let limits = Limits { max_package_size };
+        let (mut outcome, mut codec, mut waiting) = (Outcome::default(), Http::default(), Vec::new());
+        for piece in pieces {
+            waiting.extend_from_slice(piece);
+            let mut done = 0;
+            while let Some(rest) = waiting.get(done..).filter(|rest| !rest.is_empty()) {
+                let mut queue = Outbound::default();
+                match codec.receive(rest, &limits, &mut Output::new(&mut queue, &[b' '; 29], 0)) {
+                    Step::Message { consumed, message } => {
+                        done += consumed;
+                        outcome.requests.push(message);
+                    }
+                    Step::More { consumed } => {
+                        done += consumed;
+                        break;
+                    }
+                    Step::Refused(_) => {
+                        let answer = String::from_utf8_lossy(queue.as_single().unwrap_or_default()).into_owned();
+                        outcome.refused = Some(answer.lines().next().unwrap_or_default().to_owned());
+                        return outcome;
+                    }
+                }
+            }
+            outcome.consumed += done;
+            waiting.drain(..done);
+            codec = codec.park().map_or_else(|codec| codec, Http::unpark);
+        }
+        outcome
+    }
+}
