@@ -401,3 +401,15 @@ fn a_host_in_brackets_is_an_ipv6_address_and_a_percent_sign_escapes() {
         assert_eq!(status(host), "400", "{host}");
     }
 }
+
+#[test]
+fn a_205_has_no_content_and_says_so() {
+    let sim = Simulation::new();
+    let worker = Worker::<Http>::new("");
+    worker.on_message(|connection, _| connection.send(Response::new(205, &[("X-A", "b")], "content")));
+    let peer = sim.connect(worker);
+    peer.write(get("/"));
+    sim.run();
+    let wire = peer.read_text();
+    assert!(wire.contains("\r\nContent-Length: 0\r\n") && wire.ends_with("\r\n\r\n"), "{wire}");
+}

@@ -55,7 +55,10 @@ impl Encode<Response> for Http {
         if self.exchange.phase() != Phase::Open || !self.exchange.admits(output.ticket) {
             return NO_REQUEST;
         }
-        let body = std::mem::take(&mut response.body);
+        let mut body = std::mem::take(&mut response.body);
+        if response.status == 205 {
+            body.clear(); // it has no content, and says so: RFC 9110 §15.3.6
+        }
         if !(100..=999).contains(&response.status) {
             log::error!("{} is not a status code: 500 is sent instead", response.status);
             response.status = 500;
