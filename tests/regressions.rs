@@ -413,3 +413,13 @@ fn a_205_has_no_content_and_says_so() {
     let wire = peer.read_text();
     assert!(wire.contains("\r\nContent-Length: 0\r\n") && wire.ends_with("\r\n\r\n"), "{wire}");
 }
+
+#[test]
+fn a_head_with_bare_line_feeds_is_refused_at_once_and_not_when_its_time_is_over() {
+    // RFC 9112 §2.2. To such a client its head is complete.
+    assert_eq!(status_of("GET / HTTP/1.1\nHost: a\n\n"), "400");
+    assert_eq!(status_of("GET / HTTP/1.1\n"), "400");
+    assert_eq!(status_of("\n"), "400");
+    assert_eq!(status_of("GET / HTTP/1.1\r\nHost: a\r\n\n"), "400");
+    assert_eq!(status_of("GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n\n\n"), "200", "a body may hold any");
+}

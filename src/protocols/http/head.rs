@@ -74,10 +74,22 @@ pub(super) fn read(input: &[u8], scanned: u16) -> Result<Option<(Head, usize)>, 
     {
         return Ok(Some(parsed));
     }
-    match find_end(input, scanned)? {
+    let end = find_end(input, scanned);
+    let looked_at = if let Ok(Some(length)) = end { length } else { input.len() };
+    if has_bare_line_feed(input.get(..looked_at.min(HEAD_LIMIT)).unwrap_or_default(), scanned) {
+        return Err(Refusal::malformed("a bare line feed"));
+    }
+    match end? {
         Some(length) => parse(input.get(..length).unwrap_or_default()).map(Some),
         None => Ok(None),
     }
+}
+
+/// Whether a line ends in LF alone. It is said at once: to its sender such a head may be complete.
+fn has_bare_line_feed(head: &[u8], scanned: u16) -> bool {
+    let from = usize::from(scanned);
+    memchr::memchr_iter(b'\n', head.get(from..).unwrap_or_default())
+        .any(|at| (from + at).checked_sub(1).is_none_or(|before| head.get(before) != Some(&b'\r')))
 }
 
 /// The length of the head at the start of `input`, if its end is there.
