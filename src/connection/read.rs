@@ -33,17 +33,19 @@ pub(super) fn ready(key: Key, readiness: Readiness) {
             return None;
         }
         connection.flags.set(Flags::CORKED);
-        Some(Rc::clone(&connection.driver))
+        Some((Rc::clone(&connection.driver), connection.inbound.is_some()))
     });
-    if let Some(driver) = driver {
-        pump(key, &*driver);
+    if let Some((driver, waits)) = driver {
+        pump(key, &*driver, waits);
     }
 }
 
-/// Handles what can be read now, and flushes the answers together.
-fn pump(key: Key, driver: &dyn Driver) {
+/// Handles what was read before, if any of it `waits`, and what can be read now, and flushes the answers together.
+fn pump(key: Key, driver: &dyn Driver, waits: bool) {
     let mut scratch = reactor::get().scratch();
-    take_in(key, driver, &[]);
+    if waits {
+        take_in(key, driver, &[]);
+    }
     let mut budget = READ_BUDGET;
     loop {
         match state().with(|state| state.read(key, scratch.bytes())) {
@@ -70,7 +72,6 @@ fn pump(key: Key, driver: &dyn Driver) {
 fn take_in(key: Key, driver: &dyn Driver, bytes: &[u8]) {
     let Some(waiting) = state().with(|state| Some(state.get(key)?.inbound.take())) else { return };
     let mut inbound = match waiting {
-        None if bytes.is_empty() => return,
         None => {
             let consumed = driver.feed(key, bytes);
             let Some(rest) = bytes.get(consumed..).filter(|rest| !rest.is_empty()) else { return };
