@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 use super::driver::Driver;
 use super::lifecycle;
-use super::state::{Connection, Flags, State, state};
+use super::state::{Connection, Flags, State, Visit, state, visit};
 use super::status::Status;
 use crate::protocols::Pace;
 use crate::reactor::{self, Key};
@@ -186,63 +186,64 @@ impl Connection {
     }
 }
 
-impl State {
+impl Visit<'_> {
     /// Sets the deadline that follows from the connection's state. One for the same thing goes on running, unless the
     /// peer has made `progress`.
     #[inline]
-    pub(super) fn set_deadline(&mut self, key: Key, progress: bool) {
-        let Some(connection) = self.table.get_mut(key) else { return };
-        let pace = connection.wanted_pace();
-        if pace == connection.pace && !progress {
+    pub(super) fn set_deadline(&mut self, progress: bool) {
+        let pace = self.wanted_pace();
+        if pace == self.pace && !progress {
             return;
         }
-        connection.pace = pace;
-        connection.deadline = match connection.driver.deadlines().of(pace) {
+        self.pace = pace;
+        self.deadline = match self.driver.deadlines().of(pace) {
             NEVER => NEVER,
             ticks => after(ticks),
         };
-        let deadline = connection.deadline;
-        self.sweep_at(deadline);
+        self.sweep.at(self.deadline);
     }
 
     /// A piece of a body has arrived: it pays for some time, at most for that between two pieces.
-    pub(super) fn pay_for_body(&mut self, key: Key, before: u64) {
-        let Some(connection) = self.table.get_mut(key) else { return };
-        let limits = connection.driver.deadlines();
-        if connection.pace != Pace::Body || connection.deadline == NEVER {
+    pub(super) fn pay_for_body(&mut self, before: u64) {
+        let limits = self.driver.deadlines();
+        if self.pace != Pace::Body || self.deadline == NEVER {
             return;
         }
         let latest = after(limits.body);
         // Counted from the connection's beginning, so that no byte of a small piece is lost.
         let paid = |bytes: u64| bytes * u64::from(SECOND) / u64::from(limits.body_rate);
-        connection.deadline = match limits.body_rate {
+        self.deadline = match limits.body_rate {
             0 => latest,
             _ => {
-                let paid = u32::try_from(paid(connection.bytes_read) - paid(before)).unwrap_or(NEVER);
-                connection.deadline.saturating_add(paid).min(latest)
+                let paid = u32::try_from(paid(self.bytes_read) - paid(before)).unwrap_or(NEVER);
+                self.deadline.saturating_add(paid).min(latest)
             }
         };
     }
+}
 
+impl Sweep {
     /// Has the connections looked at when this tick has come, if not before.
     #[inline]
-    fn sweep_at(&mut self, deadline: u32) {
+    fn at(&mut self, deadline: u32) {
         // At a whole second, so that there is one sweep a second at most.
         let at = deadline.div_ceil(SECOND).saturating_mul(SECOND);
-        if at < self.sweep.next {
-            self.plan_sweep(at);
+        if at < self.next {
+            self.plan(at);
         }
     }
 
     #[cold]
-    fn plan_sweep(&mut self, at: u32) {
-        self.sweep.next = at;
+    fn plan(&mut self, at: u32) {
+        self.next = at;
         let clock = &reactor::get().clock;
         let delay = (u64::from(at) * TICK).saturating_sub(clock.now());
         // Without a slot for a timer there are no deadlines, which is better than no connections.
         let _ = reactor::get().add_deadline(delay, Box::new(move |_| sweep(at)));
     }
+}
 
+impl State {
     /// The connections whose time is over. The rest decide when to look next.
     fn expired(&mut self) -> Vec<(Key, Rc<dyn Driver>)> {
         let now = now();
@@ -257,7 +258,7 @@ impl State {
             }
         }
         self.sweep.next = NEVER;
-        self.sweep_at(next);
+        self.sweep.at(next);
         expired
     }
 }
@@ -268,17 +269,16 @@ fn sweep(at: u32) {
         return;
     }
     for (key, driver) in state().with(State::expired) {
-        let pace = state().with(|state| {
-            let connection = state.get(key)?;
-            connection.deadline = NEVER;
-            Some(std::mem::replace(&mut connection.pace, Pace::Answer))
+        let pace = visit(key, |visit| {
+            visit.deadline = NEVER;
+            std::mem::replace(&mut visit.pace, Pace::Answer)
         });
         let Some(pace) = pace else { continue };
         log::debug!("connection {}: too slow ({pace:?})", key.number());
         match pace {
             Pace::Head | Pace::Body => driver.time_out(key),
             Pace::New | Pace::Between => lifecycle::close(key),
-            Pace::Write => state().with(|state| state.shut(key)),
+            Pace::Write => drop(visit(key, |visit| visit.shut())),
             Pace::Answer | Pace::Free => {}
         }
     }

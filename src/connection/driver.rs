@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use super::admission::Admission;
 use super::deadline::Deadlines;
-use super::state::{Flags, State, state};
+use super::state::{Flags, Visit, visit};
 use super::status::Status;
 use super::{SEND_FAIL, TcpConnection, lifecycle, write};
 use crate::callback::{self, Slot};
@@ -150,12 +150,11 @@ impl<P: Codec> Handlers<P> {
     #[inline]
     fn run<F: ?Sized>(
         &self,
-        key: Key,
+        own: Option<Rc<Callbacks<P>>>,
         name: &str,
         slot: impl Fn(&Callbacks<P>) -> &Slot<F>,
         call: impl FnOnce(&mut F) -> Result<(), BoxError>,
     ) -> Result<(), String> {
-        let own = own_callbacks::<P>(key);
         let own = own.as_deref().and_then(|callbacks| slot(callbacks).take());
         let Some(mut taken) = own.or_else(|| slot(&self.callbacks).take()) else { return Ok(()) };
         callback::call(name, || taken.get().map_or(Ok(()), call))
@@ -163,20 +162,13 @@ impl<P: Codec> Handlers<P> {
 
     /// Delivers one message, then what its callback caused.
     #[inline]
-    fn deliver_message(&self, key: Key, ticket: u32, message: P::Message) {
+    fn deliver_message(&self, key: Key, has_own: bool, ticket: u32, message: P::Message) {
         let connection = TcpConnection::with_ticket(key, ticket);
         let call = |f: &mut MessageFn<P>| f(connection, message);
-        let result = self.run(key, "on_message", |callbacks| &callbacks.on_message, call);
+        let own = if has_own { own_callbacks(key) } else { None };
+        let result = self.run(own, "on_message", |callbacks| &callbacks.on_message, call);
         if result.is_err() {
             self.fail(key);
-        }
-        let raw = state().with(|state| {
-            let flags = &mut state.get(key)?.flags;
-            flags.set(Flags::HEARD);
-            Some(flags.take(Flags::RAW))
-        });
-        if raw == Some(true) {
-            self.settle_raw(key);
         }
         reactor::get().settle();
     }
@@ -197,25 +189,30 @@ impl<P: Codec> Driver for Handlers<P> {
     fn feed(&self, key: Key, bytes: &[u8]) -> usize {
         let mut done = 0;
         while done < bytes.len() {
-            let (mut codec, mut outbound, limits) = match state().with(|state| state.check_out_input::<P>(key)) {
-                Input::Codec(codec, outbound, limits) => (codec, outbound, limits),
-                Input::Later => return done,
-                Input::Never => return bytes.len(),
+            let (mut codec, mut outbound, limits) = match visit(key, |visit| visit.check_out_input::<P>()) {
+                Some(Input::Codec(codec, outbound, limits)) => (codec, outbound, limits),
+                Some(Input::Raw) => {
+                    self.settle_raw(key);
+                    continue;
+                }
+                Some(Input::Later) => return done,
+                Some(Input::Never) | None => return bytes.len(),
             };
             let date = reactor::get().clock.date();
             let mut output = Output::new(&mut outbound, &date, 0);
             let step = codec.receive(bytes.get(done..).unwrap_or_default(), &limits, &mut output);
             let ticket = codec.ticket();
-            state().with(|state| state.check_in_input(key, codec, outbound));
+            let heard = matches!(step, Step::Message { .. });
+            let has_own = visit(key, |visit| visit.check_in_input(codec, outbound, heard)) == Some(true);
             match step {
                 Step::More { consumed } => return done + consumed,
                 Step::Message { consumed, message } => {
                     done += consumed;
-                    self.deliver_message(key, ticket, message);
+                    self.deliver_message(key, has_own, ticket, message);
                 }
                 Step::Refused(reason) => {
                     log::debug!("connection {}: refused, {reason}", key.number());
-                    state().with(|state| state.end(key));
+                    visit(key, |visit| visit.end());
                     return bytes.len();
                 }
             }
@@ -227,16 +224,17 @@ impl<P: Codec> Driver for Handlers<P> {
         let connection = TcpConnection::new(key);
         let error = |message: &'static str| move |f: &mut ErrorFn<P>| f(connection, SEND_FAIL, message);
         let plain = |f: &mut EventFn<P>| f(connection);
+        let own = own_callbacks(key);
         let result = match event {
-            Event::Connect => self.run(key, "on_connect", |callbacks| &callbacks.on_connect, plain),
+            Event::Connect => self.run(own, "on_connect", |callbacks| &callbacks.on_connect, plain),
             Event::BufferOverflow => {
                 let call = error("send buffer full and drop package");
-                self.run(key, "on_error", |callbacks| &callbacks.on_error, call)
+                self.run(own, "on_error", |callbacks| &callbacks.on_error, call)
             }
-            Event::PeerGone => self.run(key, "on_error", |callbacks| &callbacks.on_error, error("client closed")),
-            Event::BufferFull => self.run(key, "on_buffer_full", |callbacks| &callbacks.on_buffer_full, plain),
-            Event::BufferDrain => self.run(key, "on_buffer_drain", |callbacks| &callbacks.on_buffer_drain, plain),
-            Event::Close => self.run(key, "on_close", |callbacks| &callbacks.on_close, plain),
+            Event::PeerGone => self.run(own, "on_error", |callbacks| &callbacks.on_error, error("client closed")),
+            Event::BufferFull => self.run(own, "on_buffer_full", |callbacks| &callbacks.on_buffer_full, plain),
+            Event::BufferDrain => self.run(own, "on_buffer_drain", |callbacks| &callbacks.on_buffer_drain, plain),
+            Event::Close => self.run(own, "on_close", |callbacks| &callbacks.on_close, plain),
         };
         if result.is_err() {
             self.fail(key);
@@ -263,7 +261,7 @@ impl<P: Codec> Driver for Handlers<P> {
             codec.time_out(output);
             output.close_after = false;
         });
-        state().with(|state| state.end(key));
+        visit(key, |visit| visit.end());
     }
 
     #[inline]
@@ -277,7 +275,7 @@ impl<P: Codec> Driver for Handlers<P> {
     }
 
     fn first_pace(&self) -> Pace {
-        P::default().pace()
+        P::default().stance().pace
     }
 
     fn worker(&self) -> Key {
@@ -288,39 +286,43 @@ impl<P: Codec> Driver for Handlers<P> {
 /// Whether more can be decoded now.
 enum Input<P> {
     Codec(P, Box<Outbound>, Limits),
+    /// When the answer that the app framed itself has been settled.
+    Raw,
     Later,
     Never,
 }
 
-impl State {
+impl Visit<'_> {
     /// Takes what decoding needs out of the table. Decoding may answer too, so the queue comes along.
     #[inline]
-    fn check_out_input<P: Codec>(&mut self, key: Key) -> Input<P> {
-        let Some(connection) = self.table.get_mut(key) else { return Input::Never };
-        if connection.status != Status::Established {
+    fn check_out_input<P: Codec>(&mut self) -> Input<P> {
+        if self.status != Status::Established {
             return Input::Never;
         }
-        let wanted = connection.wants_input();
-        connection.flags.assign(Flags::PENDING, !wanted);
+        if self.flags.take(Flags::RAW) {
+            return Input::Raw;
+        }
+        let wanted = self.wants_input();
+        self.flags.assign(Flags::PENDING, !wanted);
         if !wanted {
             return Input::Later;
         }
-        let limits = Limits { max_package_size: connection.max_package_size as usize };
-        let Some(codec) = connection.take_codec() else { return Input::Never };
-        let outbound = connection.outbound.take();
-        Input::Codec(codec, outbound.unwrap_or_else(|| self.spare()), limits)
+        let limits = Limits { max_package_size: self.max_package_size as usize };
+        let Some(codec) = self.take_codec() else { return Input::Never };
+        let outbound = self.connection.outbound.take();
+        Input::Codec(codec, outbound.unwrap_or_else(|| self.spare.take()), limits)
     }
 
-    /// Puts everything back. An empty queue stays with the connection: the answer needs it next.
+    /// Puts everything back. An empty queue stays with the connection: the answer needs it next. Answers whether the
+    /// connection has callbacks of its own.
     #[inline]
-    fn check_in_input<P: Codec>(&mut self, key: Key, codec: P, outbound: Box<Outbound>) {
-        match self.table.get_mut(key) {
-            Some(connection) => {
-                connection.put_codec(codec);
-                connection.outbound = Some(outbound);
-            }
-            None => self.recycle(outbound),
+    fn check_in_input<P: Codec>(&mut self, codec: P, outbound: Box<Outbound>, heard: bool) -> bool {
+        self.put_codec(codec);
+        self.outbound = Some(outbound);
+        if heard {
+            self.flags.set(Flags::HEARD);
         }
+        self.flags.has(Flags::OWN_CALLBACKS)
     }
 }
 
@@ -330,22 +332,18 @@ pub(super) fn make_own_callbacks<P: Codec>(key: Key) -> Option<Rc<Callbacks<P>>>
         return Some(callbacks);
     }
     let callbacks = Rc::new(Callbacks::<P>::default());
-    state().with(|state| {
-        let connection = state.get(key)?;
-        connection.flags.set(Flags::OWN_CALLBACKS);
-        connection.extra().callbacks = Some(Rc::clone(&callbacks) as Rc<dyn Any>);
-        Some(callbacks)
+    visit(key, |visit| {
+        visit.flags.set(Flags::OWN_CALLBACKS);
+        visit.extra().callbacks = Some(Rc::clone(&callbacks) as Rc<dyn Any>);
+        callbacks
     })
 }
 
 #[inline]
 fn own_callbacks<P: Codec>(key: Key) -> Option<Rc<Callbacks<P>>> {
-    let callbacks = state().with(|state| {
-        let connection = state.get(key)?;
-        if !connection.flags.has(Flags::OWN_CALLBACKS) {
-            return None;
-        }
-        connection.extra.as_ref()?.callbacks.clone()
-    })?;
-    callbacks.downcast().ok()
+    let callbacks = visit(key, |visit| match visit.flags.has(Flags::OWN_CALLBACKS) {
+        true => visit.extra.as_ref()?.callbacks.clone(),
+        false => None,
+    });
+    callbacks.flatten()?.downcast().ok()
 }

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! Invariant: every `on_connect` is followed by exactly one `on_close`, because a connection enters `Closed` once
-//! ([`State::shut`]), which defers the one [`Event::Close`] there is, and leaves the table only when that is delivered.
+//! ([`Visit::shut`]), which defers the one [`Event::Close`] there is, and leaves the table only when that is delivered.
 
 use std::io;
 use std::net::SocketAddr;
@@ -16,7 +16,7 @@ use std::rc::Rc;
 
 use super::deadline::NEVER;
 use super::driver::{Driver, Event};
-use super::state::{Connection, Extra, Flags, State, state};
+use super::state::{Connection, Extra, Flags, State, Visit, state, visit};
 use super::status::Status;
 use super::write::{self, Flushed};
 use super::{defaults, read};
@@ -45,14 +45,12 @@ pub(crate) fn open(mut transport: Transport, remote: SocketAddr, driver: &Rc<dyn
         state().with(|state| state.table.remove(key));
         return Err(error);
     }
-    state().with(|state| {
-        if let Some(connection) = state.get(key) {
-            connection.transport = transport;
-            connection.codec_pace = driver.first_pace();
-            // A protocol without deadlines never gets one.
-            connection.pace = if connection.codec_pace == Pace::Free { Pace::Free } else { Pace::Answer };
-        }
-        state.set_deadline(key, false);
+    visit(key, |visit| {
+        visit.transport = transport;
+        visit.codec_pace = driver.first_pace();
+        // A protocol without deadlines never gets one.
+        visit.pace = if visit.codec_pace == Pace::Free { Pace::Free } else { Pace::Answer };
+        visit.set_deadline(false);
     });
     driver.admission().enter(remote.ip());
     driver.deliver(key, Event::Connect);
@@ -66,64 +64,54 @@ pub(super) fn defer(key: Key, event: Event) {
 
 /// Closes once everything queued has left: at once, if it can leave at once.
 pub(crate) fn close(key: Key) {
-    let driver = state().with(|state| {
-        let connection = state.get(key)?;
-        match connection.status {
-            Status::Established => Some(Rc::clone(&connection.driver)),
-            Status::Ending => {
-                state.shut(key);
-                None
-            }
-            _ => None,
+    let driver = visit(key, |visit| match visit.status {
+        Status::Established => Some(Rc::clone(&visit.driver)),
+        Status::Ending => {
+            visit.shut();
+            None
         }
+        _ => None,
     });
-    let Some(driver) = driver else { return };
+    let Some(driver) = driver.flatten() else { return };
     driver.finish(key);
-    state().with(|state| {
-        if let Some(connection) = state.get(key).filter(|connection| connection.status == Status::Established) {
-            connection.status = Status::Closing;
-            if !connection.flags.has(Flags::BLOCKED) {
-                let flushed = state.flush(key);
-                state.after_flush(key, flushed);
+    visit(key, |visit| {
+        if visit.status == Status::Established {
+            visit.status = Status::Closing;
+            if !visit.flags.has(Flags::BLOCKED) {
+                visit.flush();
             }
-            state.set_deadline(key, false);
+            visit.set_deadline(false);
         }
     });
 }
 
 /// Sends what is queued, then FIN, and closes when the peer has too, or after a moment.
 pub(super) fn end(key: Key) {
-    let driver = state().with(|state| {
-        let connection = state.get(key).filter(|connection| connection.status == Status::Established)?;
-        Some(Rc::clone(&connection.driver))
-    });
-    if let Some(driver) = driver {
+    let driver = visit(key, |visit| (visit.status == Status::Established).then(|| Rc::clone(&visit.driver)));
+    if let Some(driver) = driver.flatten() {
         driver.finish(key);
-        state().with(|state| state.end(key));
+        visit(key, |visit| visit.end());
     }
 }
 
 /// Closes at once. What a callback has sent before leaves if it can; what waits for the peer is lost.
 pub(crate) fn destroy(key: Key) {
-    state().with(|state| {
-        let Some(connection) = state.get(key) else { return };
-        if !connection.flags.has(Flags::BLOCKED) {
-            state.flush(key);
+    visit(key, |visit| {
+        if !visit.flags.has(Flags::BLOCKED) {
+            visit.write();
         }
-        state.shut(key);
+        visit.shut();
     });
 }
 
 /// After a callback has failed: what was queued leaves, nothing is added, not even the end of a stream.
 pub(super) fn close_unfinished(key: Key) {
-    state().with(|state| {
-        let Some(connection) = state.get(key).filter(|connection| connection.status == Status::Established) else {
-            return;
-        };
-        connection.status = Status::Closing;
-        if !connection.flags.has(Flags::BLOCKED | Flags::CORKED) {
-            let flushed = state.flush(key);
-            state.after_flush(key, flushed);
+    visit(key, |visit| {
+        if visit.status == Status::Established {
+            visit.status = Status::Closing;
+            if !visit.flags.has(Flags::BLOCKED | Flags::CORKED) {
+                visit.flush();
+            }
         }
     });
 }
@@ -148,14 +136,14 @@ fn forget(key: Key) {
 
 /// The connection's timers end before its `on_close`.
 fn end_timers(key: Key) {
-    let timers = state().with(|state| Some(std::mem::take(&mut state.get(key)?.extra.as_mut()?.timers)));
-    for timer in timers.unwrap_or_default() {
+    let timers = visit(key, |visit| Some(std::mem::take(&mut visit.extra.as_mut()?.timers)));
+    for timer in timers.flatten().unwrap_or_default() {
         reactor::get().remove_timer(timer);
     }
 }
 
 fn deliver(key: Key, code: u32) {
-    let Some(driver) = state().with(|state| Some(Rc::clone(&state.get(key)?.driver))) else { return };
+    let Some(driver) = visit(key, |visit| Rc::clone(&visit.driver)) else { return };
     let event = Event::from_code(code);
     if event == Event::Close {
         end_timers(key);
@@ -166,125 +154,128 @@ fn deliver(key: Key, code: u32) {
     }
 }
 
-impl State {
+impl Visit<'_> {
     /// The one way into `Closed`: the transport closes, buffers go back, `on_close` is due.
-    pub(super) fn shut(&mut self, key: Key) {
-        let Some(connection) = self.table.get_mut(key) else { return };
-        if connection.status == Status::Closed {
+    pub(super) fn shut(&mut self) {
+        if self.status == Status::Closed {
             return;
         }
-        connection.status = Status::Closed;
-        connection.deadline = NEVER;
-        connection.transport = Transport::Closed;
-        connection.drop_inbound();
-        if let Some(outbound) = connection.outbound.take() {
-            self.recycle(outbound);
+        self.status = Status::Closed;
+        self.deadline = NEVER;
+        self.transport = Transport::Closed;
+        self.drop_inbound();
+        if let Some(outbound) = self.outbound.take() {
+            self.spare.recycle(outbound);
         }
-        defer(key, Event::Close);
+        defer(self.key, Event::Close);
     }
 
     /// Everything has left: a connection that waited for this goes on with its end.
     #[inline]
-    pub(super) fn drained(&mut self, key: Key) {
-        let Some(connection) = self.table.get_mut(key) else { return };
-        match connection.status {
-            // Closing a socket with unread bytes makes a reset of it, which can take our last answer with it.
-            Status::Closing if connection.flags.has(Flags::READABLE) => self.end(key),
-            Status::Closing => self.shut(key),
-            Status::Ending if connection.flags.has(Flags::HALF_CLOSED) => self.shut(key),
-            Status::Ending if !connection.flags.has(Flags::FIN_SENT) => {
-                connection.flags.set(Flags::FIN_SENT);
-                connection.transport.shutdown_write();
-                let linger = connection.extra.as_ref().and_then(|extra| extra.linger);
-                expire_after(linger.unwrap_or_else(defaults::linger), key, |connection| {
-                    connection.status == Status::Ending
-                });
-            }
+    pub(super) fn drained(&mut self) {
+        match self.status {
+            Status::Closing => self.close_drained(),
+            Status::Ending => self.end_drained(),
             _ => {}
         }
     }
 
+    fn close_drained(&mut self) {
+        // Closing a socket with unread bytes makes a reset of it, which can take our last answer with it.
+        if self.flags.has(Flags::READABLE) { self.end() } else { self.shut() }
+    }
+
+    fn end_drained(&mut self) {
+        if self.flags.has(Flags::HALF_CLOSED) {
+            self.shut();
+        } else if !self.flags.has(Flags::FIN_SENT) {
+            self.flags.set(Flags::FIN_SENT);
+            self.transport.shutdown_write();
+            let linger = self.extra.as_ref().and_then(|extra| extra.linger);
+            let linger = linger.unwrap_or_else(defaults::linger);
+            expire_after(linger, self.key, |connection| connection.status == Status::Ending);
+        }
+    }
+
     /// Sends what is queued, then FIN, then reads and throws away until the peer has closed too.
-    pub(super) fn end(&mut self, key: Key) {
-        let Some(connection) = self.table.get_mut(key).filter(|connection| connection.status != Status::Closed) else {
-            return;
-        };
-        connection.status = Status::Ending;
-        connection.deadline = NEVER;
-        connection.drop_inbound();
-        if connection.flags.has(Flags::BLOCKED) {
-            expire_after(HALF_CLOSED_LIMIT, key, |connection| connection.status == Status::Ending);
+    #[cold]
+    pub(super) fn end(&mut self) {
+        if self.status == Status::Closed {
             return;
         }
-        let flushed = self.flush(key);
-        self.after_flush(key, flushed);
-        if flushed == Flushed::Blocked {
-            expire_after(HALF_CLOSED_LIMIT, key, |connection| connection.status == Status::Ending);
+        self.status = Status::Ending;
+        self.deadline = NEVER;
+        self.drop_inbound();
+        let blocked = self.flags.has(Flags::BLOCKED);
+        if blocked || self.flush() == Flushed::Blocked {
+            expire_after(HALF_CLOSED_LIMIT, self.key, |connection| connection.status == Status::Ending);
         }
-        if let Some(connection) = self.table.get_mut(key) {
-            connection.list_if_ready(key);
+        if !blocked {
+            self.list_if_ready();
         }
     }
 
     /// The peer sends no more, and everything it sent has been dealt with as far as that is possible now.
-    pub(super) fn peer_finished(&mut self, key: Key) {
-        let Some(connection) = self.table.get_mut(key) else { return };
-        if connection.status == Status::Ending && connection.queued() > 0 {
+    #[cold]
+    pub(super) fn peer_finished(&mut self) {
+        if self.status == Status::Ending && self.queued() > 0 {
             // The last answer first; `drained` does the rest.
-            connection.flags.clear(Flags::READABLE | Flags::READ_CLOSED);
-            connection.flags.set(Flags::HALF_CLOSED);
+            self.flags.clear(Flags::READABLE | Flags::READ_CLOSED);
+            self.flags.set(Flags::HALF_CLOSED);
             return;
         }
-        let owes = connection.flags.has(Flags::OWES);
-        if connection.status == Status::Ending || !owes && (connection.is_stream() || connection.queued() == 0) {
-            return self.shut(key);
+        let owes = self.flags.has(Flags::OWES);
+        if self.status == Status::Ending || !owes && (self.is_stream() || self.queued() == 0) {
+            return self.shut();
         }
         if !owes {
             // Nothing but bytes is owed: the connection closes when they have left.
-            connection.status = Status::Closing;
-            if !connection.flags.has(Flags::BLOCKED) && self.flush(key) != Flushed::Blocked {
-                return self.shut(key);
+            self.status = Status::Closing;
+            if !self.flags.has(Flags::BLOCKED) && self.write() != Flushed::Blocked {
+                return self.shut();
             }
         }
-        self.limit_half_closed(key);
+        self.limit_half_closed();
     }
 
     /// A peer that sends no more has to take what it is owed within [`HALF_CLOSED_LIMIT`].
-    fn limit_half_closed(&mut self, key: Key) {
-        let Some(connection) = self.table.get_mut(key) else { return };
-        if !connection.flags.has(Flags::HALF_CLOSED) {
-            connection.flags.set(Flags::HALF_CLOSED);
-            expire_after(HALF_CLOSED_LIMIT, key, |connection| connection.flags.has(Flags::HALF_CLOSED));
+    fn limit_half_closed(&mut self) {
+        if !self.flags.has(Flags::HALF_CLOSED) {
+            self.flags.set(Flags::HALF_CLOSED);
+            expire_after(HALF_CLOSED_LIMIT, self.key, |connection| connection.flags.has(Flags::HALF_CLOSED));
         }
     }
 
     /// Remembers what an event said, and ends what cannot go on. While bytes are wanted, reading finds out by itself.
-    pub(super) fn note(&mut self, key: Key, readiness: Readiness) {
-        let Some(connection) = self.table.get_mut(key) else { return };
-        connection.note(readiness);
-        if readiness.error && !connection.wants_input() {
-            self.shut(key);
+    #[inline]
+    pub(super) fn note(&mut self, readiness: Readiness) {
+        self.connection.note(readiness);
+        if readiness.error && !self.wants_input() {
+            self.shut();
         } else {
-            self.heed_fin(key);
+            self.heed_fin();
         }
     }
 
     /// A FIN that reading will not come upon: behind a request that waits for its answer, or on an open stream, whose
     /// peer can only have gone.
-    pub(super) fn heed_fin(&mut self, key: Key) {
-        let Some(connection) = self.table.get_mut(key) else { return };
-        if !connection.flags.has(Flags::READ_CLOSED) || connection.wants_input() {
-            return;
+    #[inline]
+    pub(super) fn heed_fin(&mut self) {
+        if self.flags.has(Flags::READ_CLOSED) && !self.wants_input() {
+            self.heed_hidden_fin();
         }
-        match connection.status {
-            Status::Established if connection.is_stream() => {
-                self.flush(key);
-                self.shut(key);
+    }
+
+    fn heed_hidden_fin(&mut self) {
+        match self.status {
+            Status::Established if self.is_stream() => {
+                self.write();
+                self.shut();
             }
-            Status::Established if connection.flags.has(Flags::OWES) => self.peer_finished(key),
+            Status::Established if self.flags.has(Flags::OWES) => self.peer_finished(),
             // Bytes wait for a peer that may never read them.
-            Status::Established | Status::Closing if connection.flags.has(Flags::BLOCKED) => {
-                self.limit_half_closed(key);
+            Status::Established | Status::Closing if self.flags.has(Flags::BLOCKED) => {
+                self.limit_half_closed();
             }
             _ => {}
         }
@@ -294,9 +285,9 @@ impl State {
 /// Destroys the connection after so many nanoseconds, if it is still as described. Rare, so a timer is cheap enough.
 fn expire_after(nanoseconds: u64, key: Key, still: fn(&Connection) -> bool) {
     let expire = move |_| {
-        state().with(|state| {
-            if state.table.get(key).is_some_and(still) {
-                state.shut(key);
+        visit(key, |visit| {
+            if still(visit) {
+                visit.shut();
             }
         });
     };

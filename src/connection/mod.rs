@@ -25,7 +25,7 @@ use crate::callback;
 use crate::protocols::{Codec, Encode};
 use crate::reactor::Key;
 
-use state::{Connection, Flags, state};
+use state::{Connection, Flags, state, visit};
 
 pub use deadline::Deadlines;
 pub(crate) use driver::{Callbacks, Driver, Handlers};
@@ -203,8 +203,10 @@ impl<P: Codec> TcpConnection<P> {
     /// ```
     #[doc(alias = "pauseRecv")]
     pub fn pause_recv(self) {
-        self.update(|connection| connection.flags.set(Flags::PAUSED));
-        state().with(|state| state.set_deadline(self.key, false));
+        visit(self.key, |visit| {
+            visit.flags.set(Flags::PAUSED);
+            visit.set_deadline(false);
+        });
     }
 
     /// Delivers messages again, those that waited first, in the next turn of the loop.
@@ -217,11 +219,11 @@ impl<P: Codec> TcpConnection<P> {
     /// ```
     #[doc(alias = "resumeRecv")]
     pub fn resume_recv(self) {
-        self.update(|connection| {
-            connection.flags.clear(Flags::PAUSED);
-            connection.list_if_ready(self.key);
+        visit(self.key, |visit| {
+            visit.flags.clear(Flags::PAUSED);
+            visit.list_if_ready();
+            visit.set_deadline(false);
         });
-        state().with(|state| state.set_deadline(self.key, false));
     }
 }
 
@@ -260,11 +262,11 @@ impl<P: Codec> TcpConnection<P> {
 
     #[inline]
     fn read<R>(self, f: impl FnOnce(&Connection) -> R) -> Option<R> {
-        state().with(|state| Some(f(state.get(self.key)?)))
+        visit(self.key, |visit| f(visit))
     }
 
     fn update<R>(self, f: impl FnOnce(&mut Connection) -> R) -> Option<R> {
-        state().with(|state| Some(f(state.get(self.key)?)))
+        visit(self.key, |visit| f(visit))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::driver::{self, Callbacks};
-use super::state::{Connection, state};
+use super::state::{Connection, visit};
 use super::{Status, TcpConnection};
 use crate::callback::{self, CallbackResult};
 use crate::data;
@@ -72,11 +72,8 @@ impl<P: Codec> TcpConnection<P> {
     /// ```
     #[doc(alias = "Timer::add")]
     pub fn add_timer<A, C: TimerCallback<A>>(self, interval: impl Interval, mut callback: C) -> TimerId {
-        let driver = state().with(|state| {
-            let connection = state.get(self.key).filter(|connection| connection.status != Status::Closed)?;
-            Some(Rc::clone(&connection.driver))
-        });
-        let Some(driver) = driver else {
+        let driver = visit(self.key, |visit| (visit.status != Status::Closed).then(|| Rc::clone(&visit.driver)));
+        let Some(driver) = driver.flatten() else {
             callback::discard(callback);
             return TimerId::none();
         };

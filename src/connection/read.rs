@@ -8,7 +8,7 @@ use std::io;
 use std::rc::Rc;
 
 use super::driver::Driver;
-use super::state::{Flags, Inbound, State, state};
+use super::state::{Flags, Inbound, Visit, visit};
 use super::status::Status;
 use crate::protocols::{Pace, pool};
 use crate::reactor::{self, Key};
@@ -17,61 +17,35 @@ use crate::transport::Readiness;
 /// So many bytes of one connection are read before the others have their turn.
 const READ_BUDGET: usize = 4 * reactor::SCRATCH_SIZE;
 
-/// Something happened to a connection, or it asked to be visited.
+/// Something happened to a connection, or it asked to be visited. Handles what waits and what can be read now, and
+/// flushes the answers together.
 pub(super) fn ready(key: Key, readiness: Readiness) {
-    let driver = state().with(|state| {
-        if readiness == Readiness::default() {
-            state.get(key)?.flags.clear(Flags::LISTED);
-        }
-        state.note(key, readiness);
-        if readiness.writable {
-            state.writable(key);
-        }
-        let connection = state.get(key)?;
-        let has_input = connection.inbound.is_some() || connection.flags.has(Flags::READABLE | Flags::READ_CLOSED);
-        if !has_input || !connection.wants_input() {
-            return None;
-        }
-        connection.flags.set(Flags::CORKED);
-        Some((Rc::clone(&connection.driver), connection.inbound.is_some()))
-    });
-    if let Some((driver, waits)) = driver {
-        pump(key, &*driver, waits);
-    }
-}
-
-/// Handles what was read before, if any of it `waits`, and what can be read now, and flushes the answers together.
-fn pump(key: Key, driver: &dyn Driver, waits: bool) {
     let mut scratch = reactor::get().scratch();
-    if waits {
-        take_in(key, driver, &[]);
-    }
+    let Some((driver, mut look)) = visit(key, |visit| visit.begin(readiness, scratch.bytes())).flatten() else {
+        return;
+    };
     let mut budget = READ_BUDGET;
     loop {
-        match state().with(|state| state.read(key, scratch.bytes())) {
-            Read::Bytes(count) => {
-                take_in(key, driver, scratch.bytes().get(..count).unwrap_or_default());
-                budget = budget.saturating_sub(count);
+        let taken = match look {
+            Look::Bytes(count, inbound) => {
+                take_in(key, &*driver, inbound, scratch.bytes().get(..count).unwrap_or_default());
+                count
             }
-            Read::Discarded(count) => budget = budget.saturating_sub(count),
-            Read::Nothing => break,
-        }
-        if budget == 0 {
-            break;
-        }
+            Look::Discarded(count) => count,
+            Look::Raw => {
+                driver.settle_raw(key);
+                0
+            }
+            Look::Nothing => return,
+        };
+        budget = budget.saturating_sub(taken);
+        look = visit(key, |visit| visit.go_round(budget > 0, scratch.bytes())).unwrap_or(Look::Nothing);
     }
-    // Raw answers that came while this connection's messages were handled, from another's callback.
-    let raw = state().with(|state| state.get(key).is_some_and(|connection| connection.flags.take(Flags::RAW)));
-    if raw {
-        driver.settle_raw(key);
-    }
-    state().with(|state| state.end_batch(key));
 }
 
 /// Hands bytes to the codec, after those that waited before them, and keeps what it could not use yet.
-fn take_in(key: Key, driver: &dyn Driver, bytes: &[u8]) {
-    let Some(waiting) = state().with(|state| Some(state.get(key)?.inbound.take())) else { return };
-    let mut inbound = match waiting {
+fn take_in(key: Key, driver: &dyn Driver, inbound: Option<Box<Inbound>>, bytes: &[u8]) {
+    let mut inbound = match inbound {
         None => {
             let consumed = driver.feed(key, bytes);
             let Some(rest) = bytes.get(consumed..).filter(|rest| !rest.is_empty()) else { return };
@@ -90,80 +64,120 @@ fn take_in(key: Key, driver: &dyn Driver, bytes: &[u8]) {
         inbound.bytes.drain(..inbound.start.min(inbound.bytes.len()));
         inbound.start = 0;
     }
-    let unused = state().with(|state| match state.get(key) {
-        Some(connection) if connection.status == Status::Established && !inbound.bytes.is_empty() => {
-            connection.inbound = Some(inbound);
-            None
+    let mut unused = Some(inbound);
+    visit(key, |visit| {
+        if visit.status == Status::Established {
+            visit.inbound = unused.take_if(|inbound| !inbound.bytes.is_empty());
         }
-        _ => Some(inbound),
     });
     if let Some(inbound) = unused {
         pool::give(inbound.bytes);
     }
 }
 
-/// What a look at the transport found.
-enum Read {
-    Bytes(usize),
+/// What a look at the connection found.
+enum Look {
+    /// So many bytes were read, behind those that waited.
+    Bytes(usize, Option<Box<Inbound>>),
     /// Read and thrown away: the connection is ending.
     Discarded(usize),
+    /// The app has framed an answer itself and is back from its callback.
+    Raw,
     Nothing,
 }
 
-impl State {
+impl Visit<'_> {
+    /// Takes note of an event and has a first look, if that may find something to handle.
+    #[inline]
+    fn begin(&mut self, readiness: Readiness, buffer: &mut [u8]) -> Option<(Rc<dyn Driver>, Look)> {
+        if readiness == Readiness::default() {
+            self.flags.clear(Flags::LISTED);
+        }
+        self.note(readiness);
+        if readiness.writable && self.flags.has(Flags::BLOCKED) {
+            self.writable();
+        }
+        let has_input = self.inbound.is_some() || self.flags.has(Flags::READABLE | Flags::READ_CLOSED);
+        if !has_input || !self.wants_input() {
+            return None;
+        }
+        self.flags.set(Flags::CORKED);
+        // What waits comes first: perhaps nothing more is wanted after it.
+        let look = match self.inbound.take() {
+            Some(inbound) => Look::Bytes(0, Some(inbound)),
+            None => self.look(buffer),
+        };
+        match look {
+            Look::Nothing => {
+                self.end_batch();
+                None
+            }
+            look => Some((Rc::clone(&self.driver), look)),
+        }
+    }
+
+    /// Has another look, within the budget. When there is nothing left, the batch is over.
+    #[inline]
+    fn go_round(&mut self, within_budget: bool, buffer: &mut [u8]) -> Look {
+        if self.flags.take(Flags::RAW) {
+            return Look::Raw;
+        }
+        let look = if within_budget { self.look(buffer) } else { Look::Nothing };
+        if let Look::Nothing = look {
+            self.end_batch();
+        }
+        look
+    }
+
     /// Reads once, if bytes are wanted and may be there.
     #[inline]
-    fn read(&mut self, key: Key, buffer: &mut [u8]) -> Read {
-        let Some(connection) = self.get(key) else { return Read::Nothing };
-        if !connection.wants_input() || !connection.flags.has(Flags::READABLE | Flags::READ_CLOSED) {
-            return Read::Nothing;
+    fn look(&mut self, buffer: &mut [u8]) -> Look {
+        if !self.flags.has(Flags::READABLE | Flags::READ_CLOSED) || !self.wants_input() {
+            return Look::Nothing;
         }
-        match connection.transport.read(buffer) {
+        match self.transport.read(buffer) {
             Ok(0) => {
-                connection.flags.set(Flags::READ_CLOSED);
-                self.peer_finished(key);
-                Read::Nothing
+                self.flags.set(Flags::READ_CLOSED);
+                self.peer_finished();
+                Look::Nothing
             }
             Ok(count) => {
-                let before = connection.bytes_read;
-                connection.bytes_read += count as u64;
-                let in_body = connection.pace == Pace::Body;
+                let before = self.bytes_read;
+                self.bytes_read += count as u64;
                 // A short read has taken all there was, unless FIN stands behind it: that needs one more read.
-                if count < buffer.len() && !connection.flags.has(Flags::READ_CLOSED) {
-                    connection.flags.clear(Flags::READABLE);
+                if count < buffer.len() && !self.flags.has(Flags::READ_CLOSED) {
+                    self.flags.clear(Flags::READABLE);
                 }
-                let discarded = connection.status == Status::Ending;
-                if in_body {
-                    self.pay_for_body(key, before);
+                if self.pace == Pace::Body {
+                    self.pay_for_body(before);
                 }
-                if discarded { Read::Discarded(count) } else { Read::Bytes(count) }
+                match self.status {
+                    Status::Ending => Look::Discarded(count),
+                    _ => Look::Bytes(count, self.inbound.take()),
+                }
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                connection.flags.clear(Flags::READABLE | Flags::READ_CLOSED);
-                Read::Nothing
+                self.flags.clear(Flags::READABLE | Flags::READ_CLOSED);
+                Look::Nothing
             }
             Err(_) => {
-                self.shut(key);
-                Read::Nothing
+                self.shut();
+                Look::Nothing
             }
         }
     }
 
     /// The messages at hand are handled: their answers leave in one write.
     #[inline]
-    fn end_batch(&mut self, key: Key) {
-        let Some(connection) = self.get(key) else { return };
-        connection.flags.clear(Flags::CORKED);
-        if !connection.flags.has(Flags::BLOCKED) && connection.status != Status::Closed {
-            let flushed = self.flush(key);
-            self.after_flush(key, flushed);
+    fn end_batch(&mut self) {
+        self.flags.clear(Flags::CORKED);
+        if !self.flags.has(Flags::BLOCKED) && self.status != Status::Closed {
+            self.flush();
         }
-        let heard = self.get(key).is_some_and(|connection| connection.flags.take(Flags::HEARD));
-        self.set_deadline(key, heard);
-        self.heed_fin(key);
+        let heard = self.flags.take(Flags::HEARD);
+        self.set_deadline(heard);
+        self.heed_fin();
         // Over its budget, or answered from elsewhere meanwhile: it goes on in the next turn.
-        if let Some(connection) = self.get(key) {
-            connection.list_if_ready(key);
-        }
+        self.list_if_ready();
     }
 }

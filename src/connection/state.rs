@@ -5,6 +5,7 @@
 
 use std::any::Any;
 use std::net::SocketAddr;
+use std::ops::{Deref, DerefMut};
 use std::rc::Rc;
 
 use super::deadline::{NEVER, Sweep};
@@ -27,13 +28,77 @@ pub(crate) fn state() -> &'static Shared<State> {
     STATE.with(Leaked::get)
 }
 
+/// Lends a connection, if there is one under this key. The closure must not run user code.
+#[inline]
+pub(super) fn visit<R>(key: Key, f: impl FnOnce(&mut Visit<'_>) -> R) -> Option<R> {
+    state().with(|state| Some(f(&mut state.visit(key)?)))
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct State {
     pub(super) table: Table<Connection>,
-    /// Queues that are empty and will be used again: the usual answer needs no allocation.
-    #[allow(clippy::vec_box)] // the box moves between here and a connection, its content stays
-    spare: Vec<Box<Outbound>>,
+    spare: Spare,
     pub(super) sweep: Sweep,
+}
+
+/// A connection that was looked up, and what working on it needs besides: one look-up, however much there is to do.
+#[derive(Debug)]
+pub(super) struct Visit<'a> {
+    pub(super) key: Key,
+    pub(super) connection: &'a mut Connection,
+    pub(super) spare: &'a mut Spare,
+    pub(super) sweep: &'a mut Sweep,
+}
+
+impl Visit<'_> {
+    /// Has the connection visited in the next turn if there is something it could go on with.
+    #[inline]
+    pub(super) fn list_if_ready(&mut self) {
+        // An incomplete message is no reason: nothing comes of it until more has arrived.
+        let has_input = self.flags.has(Flags::PENDING | Flags::READABLE | Flags::READ_CLOSED);
+        if has_input && !self.flags.has(Flags::LISTED | Flags::CORKED) && self.wants_input() {
+            self.flags.set(Flags::LISTED);
+            reactor::get().list(Kind::Connection, self.key);
+        }
+    }
+}
+
+impl Deref for Visit<'_> {
+    type Target = Connection;
+
+    #[inline]
+    fn deref(&self) -> &Connection {
+        self.connection
+    }
+}
+
+impl DerefMut for Visit<'_> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut Connection {
+        self.connection
+    }
+}
+
+/// Queues that are empty and will be used again: the usual answer needs no allocation.
+#[derive(Debug, Default)]
+#[allow(clippy::vec_box)] // the box moves between here and a connection, its content stays
+pub(super) struct Spare(Vec<Box<Outbound>>);
+
+impl Spare {
+    /// An empty queue.
+    #[inline]
+    pub(super) fn take(&mut self) -> Box<Outbound> {
+        self.0.pop().unwrap_or_default()
+    }
+
+    /// Takes a queue back.
+    #[inline]
+    pub(super) fn recycle(&mut self, mut outbound: Box<Outbound>) {
+        outbound.reset();
+        if self.0.len() < SPARE_LIMIT && outbound.capacity() <= SPARE_ROOM {
+            self.0.push(outbound);
+        }
+    }
 }
 
 /// Spare queues beyond these are freed.
@@ -170,24 +235,15 @@ impl State {
         self.table.get_mut(key)
     }
 
-    /// An empty queue.
     #[inline]
-    pub(super) fn spare(&mut self) -> Box<Outbound> {
-        self.spare.pop().unwrap_or_default()
-    }
-
-    /// Takes a queue back.
-    #[inline]
-    pub(super) fn recycle(&mut self, mut outbound: Box<Outbound>) {
-        outbound.reset();
-        if self.spare.len() < SPARE_LIMIT && outbound.capacity() <= SPARE_ROOM {
-            self.spare.push(outbound);
-        }
+    pub(super) fn visit(&mut self, key: Key) -> Option<Visit<'_>> {
+        let Self { table, spare, sweep } = self;
+        Some(Visit { key, connection: table.get_mut(key)?, spare, sweep })
     }
 
     /// Frees what is kept for later use, and hands out what connections there still are.
     pub(crate) fn clear(&mut self) -> Vec<Connection> {
-        self.spare = Vec::new();
+        self.spare = Spare::default();
         self.sweep = Sweep::default();
         self.table.clear()
     }
@@ -233,9 +289,10 @@ impl Connection {
 
     #[inline]
     pub(super) fn put_codec<P: Codec>(&mut self, codec: P) {
-        self.flags.assign(Flags::WAITING, !codec.is_ready());
-        self.flags.assign(Flags::OWES, codec.owes_answer());
-        self.codec_pace = codec.pace();
+        let stance = codec.stance();
+        self.flags.assign(Flags::WAITING, !stance.ready);
+        self.flags.assign(Flags::OWES, stance.owes);
+        self.codec_pace = stance.pace;
         self.codec = match codec.park() {
             Ok(bits) => CodecSlot::Parked(bits),
             Err(codec) => CodecSlot::Boxed(Box::new(codec)),
@@ -254,6 +311,7 @@ impl Connection {
     }
 
     /// Whether this is an open stream: it takes no more messages and owes no answer.
+    #[inline]
     pub(super) fn is_stream(&self) -> bool {
         self.flags.has(Flags::WAITING) && !self.flags.has(Flags::OWES)
     }
@@ -279,16 +337,6 @@ impl Connection {
         }
         if readiness.read_closed {
             self.flags.set(Flags::READ_CLOSED | Flags::READABLE);
-        }
-    }
-
-    /// Has the connection visited in the next turn if there is something it could go on with.
-    pub(super) fn list_if_ready(&mut self, key: Key) {
-        // An incomplete message is no reason: nothing comes of it until more has arrived.
-        let has_input = self.flags.has(Flags::PENDING | Flags::READABLE | Flags::READ_CLOSED);
-        if has_input && !self.flags.has(Flags::LISTED | Flags::CORKED) && self.wants_input() {
-            self.flags.set(Flags::LISTED);
-            reactor::get().list(Kind::Connection, key);
         }
     }
 

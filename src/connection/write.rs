@@ -8,12 +8,13 @@ use std::io::{self, IoSlice};
 
 use super::driver::Event;
 use super::lifecycle;
-use super::state::{Connection, Flags, State, state};
+use super::state::{Flags, Visit, visit};
 use super::status::{SendStatus, Status};
 use crate::callback;
 use crate::protocols::output::{Outbound, Output};
 use crate::protocols::{Codec, Encoded};
 use crate::reactor::{self, Key};
+use crate::transport::Transport;
 
 /// More corked bytes than these are written through.
 const CORK_LIMIT: usize = 64 * 1024;
@@ -47,10 +48,12 @@ pub(super) fn transmit<P: Codec>(
     limit: Limit,
     encode: impl FnOnce(&mut P, &mut Output<'_>) -> Encoded,
 ) -> SendStatus {
-    let (mut codec, mut outbound) = match state().with(|state| state.check_out::<P>(key, limit)) {
-        Ok(taken) => taken,
-        Err(Some(status)) => return status,
-        Err(None) => {
+    let taken = visit(key, |visit| visit.check_out::<P>(limit));
+    let (mut codec, mut outbound) = match taken {
+        Some(Ok(taken)) => taken,
+        None => return SendStatus::Closed,
+        Some(Err(Some(status))) => return status,
+        Some(Err(None)) => {
             log::error!("a message was sent to a connection from within its own codec: dropped");
             return SendStatus::Dropped;
         }
@@ -60,7 +63,9 @@ pub(super) fn transmit<P: Codec>(
     let mut output = Output::new(&mut outbound, &date, ticket);
     let encoded = encode(&mut codec, &mut output);
     let close_after = output.close_after;
-    let (status, touched) = state().with(|state| state.check_in(key, before, codec, outbound, encoded, close_after));
+    // A connection does not leave the table while it encodes.
+    let checked_in = visit(key, |visit| visit.check_in(before, codec, outbound, encoded, close_after));
+    let (status, touched) = checked_in.unwrap_or((SendStatus::Closed, false));
     if let Encoded::Stray(reason) = encoded {
         log_stray(key, reason);
     }
@@ -74,11 +79,10 @@ pub(super) fn transmit<P: Codec>(
 /// Once for each connection. A logger is user code, so nothing is borrowed here.
 #[cold]
 fn log_stray(key: Key, reason: &str) {
-    let first = state().with(|state| {
-        let flags = &mut state.get(key)?.flags;
-        let first = !flags.has(Flags::STRAY_LOGGED);
-        flags.set(Flags::STRAY_LOGGED);
-        Some(first)
+    let first = visit(key, |visit| {
+        let first = !visit.flags.has(Flags::STRAY_LOGGED);
+        visit.flags.set(Flags::STRAY_LOGGED);
+        first
     });
     if first == Some(true) {
         log::warn!("connection {}: a message was dropped: {reason}", key.number());
@@ -87,51 +91,43 @@ fn log_stray(key: Key, reason: &str) {
 
 /// Has the connection visited when the current callback returns.
 pub(super) fn touch(key: Key) {
-    state().with(|state| {
-        if let Some(connection) = state.get(key) {
-            connection.flags.set(Flags::TOUCHED);
-        }
-    });
+    visit(key, |visit| visit.flags.set(Flags::TOUCHED));
     reactor::get().touch(key);
 }
 
-impl State {
+impl Visit<'_> {
     /// Takes what encoding needs out of the table, or says why nothing can be sent: `None` when that is out already.
     #[inline]
-    fn check_out<P: Codec>(&mut self, key: Key, limit: Limit) -> Result<(P, Box<Outbound>), Option<SendStatus>> {
-        let connection = self.get(key).ok_or(SendStatus::Closed)?;
-        if connection.status != Status::Established {
+    fn check_out<P: Codec>(&mut self, limit: Limit) -> Result<(P, Box<Outbound>), Option<SendStatus>> {
+        if self.status != Status::Established {
             return Err(SendStatus::Closed.into());
         }
-        if !connection.driver.speaks::<P>() {
+        if !self.driver.speaks::<P>() {
             return Err(SendStatus::WrongProtocol.into());
         }
         // The pieces of an answer that is owed are never dropped: a hole would be filled by the next answer.
-        let keep = limit == Limit::Keep && !connection.flags.has(Flags::OWES);
-        if connection.queued() > 0 && connection.is_full() && keep {
-            self.make_room(key)?;
+        let keep = limit == Limit::Keep && !self.flags.has(Flags::OWES);
+        if keep && self.queued() > 0 && self.is_full() {
+            self.make_room()?;
         }
-        let connection = self.get(key).ok_or(SendStatus::Closed)?;
-        let codec = connection.take_codec().ok_or(None)?;
-        let outbound = connection.outbound.take();
-        Ok((codec, outbound.unwrap_or_else(|| self.spare())))
+        let codec = self.take_codec().ok_or(None)?;
+        let outbound = self.connection.outbound.take();
+        Ok((codec, outbound.unwrap_or_else(|| self.spare.take())))
     }
 
     /// The queue is full. If nothing keeps it from leaving, it leaves; else the new message is dropped.
     #[cold]
-    fn make_room(&mut self, key: Key) -> Result<(), SendStatus> {
-        if self.get(key).is_some_and(|connection| !connection.flags.has(Flags::BLOCKED)) {
-            let flushed = self.flush(key);
-            self.after_flush(key, flushed);
+    fn make_room(&mut self) -> Result<(), SendStatus> {
+        if !self.flags.has(Flags::BLOCKED) {
+            self.flush();
         }
-        match self.get(key) {
-            Some(connection) if connection.status != Status::Established => Err(SendStatus::Closed),
-            Some(connection) if connection.is_full() => {
-                lifecycle::defer(key, Event::BufferOverflow);
+        match self.status {
+            Status::Established if self.is_full() => {
+                lifecycle::defer(self.key, Event::BufferOverflow);
                 Err(SendStatus::Dropped)
             }
-            Some(_) => Ok(()),
-            None => Err(SendStatus::Closed),
+            Status::Established => Ok(()),
+            _ => Err(SendStatus::Closed),
         }
     }
 
@@ -139,55 +135,43 @@ impl State {
     #[inline]
     fn check_in<P: Codec>(
         &mut self,
-        key: Key,
         before: usize,
         codec: P,
         outbound: Box<Outbound>,
         encoded: Encoded,
         close_after: bool,
     ) -> (SendStatus, bool) {
-        let Some(connection) = self.table.get_mut(key) else {
-            return (SendStatus::Closed, false);
-        };
-        connection.put_codec(codec);
+        self.put_codec(codec);
         let length = outbound.len();
-        if length > 0 || connection.flags.has(Flags::CORKED) {
-            connection.outbound = Some(outbound);
+        if length > 0 || self.flags.has(Flags::CORKED) {
+            self.outbound = Some(outbound);
         } else {
-            self.recycle(outbound);
+            self.spare.recycle(outbound);
         }
-        let Some(connection) = self.table.get_mut(key) else {
-            return (SendStatus::Closed, false);
-        };
         if let Encoded::Stray(_) = encoded {
             return (SendStatus::Dropped, false);
         }
         if close_after {
-            connection.status = Status::Closing;
+            self.status = Status::Closing;
         }
-        self.leave(key, before, length)
+        self.leave(before, length)
     }
 
     /// Lets `length` bytes that wait, `before` of them for longer, leave now, or when the callback returns.
     #[inline]
-    fn leave(&mut self, key: Key, before: usize, length: usize) -> (SendStatus, bool) {
-        let Some(connection) = self.table.get_mut(key) else {
-            return (SendStatus::Closed, false);
-        };
-        let flags = &mut connection.flags;
-        if !flags.has(Flags::BLOCKED) {
-            let write_through = length >= CORK_LIMIT.min(connection.max_send_buffer_size as usize);
+    fn leave(&mut self, before: usize, length: usize) -> (SendStatus, bool) {
+        if !self.flags.has(Flags::BLOCKED) {
+            let write_through = length >= CORK_LIMIT.min(self.max_send_buffer_size as usize);
             if callback::is_inside() && !(write_through && length > 0) {
                 // Its own batch, or the end of the callback, takes care of it.
-                let touched = !flags.has(Flags::CORKED | Flags::TOUCHED);
+                let touched = !self.flags.has(Flags::CORKED | Flags::TOUCHED);
                 if touched {
-                    flags.set(Flags::TOUCHED);
+                    self.flags.set(Flags::TOUCHED);
                 }
                 return (SendStatus::Sent, touched);
             }
-            let flushed = self.flush(key);
-            self.after_flush(key, flushed);
-            self.go_on(key);
+            let flushed = self.flush();
+            self.go_on();
             match flushed {
                 Flushed::Empty => return (SendStatus::Sent, false),
                 Flushed::Failed => return (SendStatus::Closed, false),
@@ -195,37 +179,35 @@ impl State {
             }
         }
         // Told once: whoever was full before has been told.
-        let filled =
-            |connection: &Connection| connection.is_full() && before < connection.max_send_buffer_size as usize;
-        if self.table.get(key).is_some_and(filled) {
-            lifecycle::defer(key, Event::BufferFull);
+        if self.is_full() && before < self.max_send_buffer_size as usize {
+            lifecycle::defer(self.key, Event::BufferFull);
         }
         (SendStatus::Queued, false)
     }
 
-    /// Writes what waits, as far as there is room.
-    pub(super) fn flush(&mut self, key: Key) -> Flushed {
-        let Some(connection) = self.table.get_mut(key) else {
-            return Flushed::Empty;
-        };
-        let Some(outbound) = connection.outbound.as_deref_mut() else {
-            return Flushed::Empty;
-        };
-        if outbound.is_empty() {
-            if let Some(outbound) = connection.outbound.take() {
-                self.recycle(outbound);
+    /// Writes what waits, as far as there is room, and does what follows from that for the connection's life.
+    #[inline]
+    pub(super) fn flush(&mut self) -> Flushed {
+        let flushed = self.write();
+        match flushed {
+            Flushed::Empty => self.drained(),
+            Flushed::Blocked => {}
+            Flushed::Failed => {
+                lifecycle::defer(self.key, Event::PeerGone);
+                self.shut();
             }
-            return Flushed::Empty;
         }
-        loop {
-            let mut slices = [IoSlice::new(&[]); SLICES];
+        flushed
+    }
+
+    /// Writes what waits, as far as there is room.
+    #[inline]
+    pub(super) fn write(&mut self) -> Flushed {
+        let connection = &mut *self.connection;
+        while let Some(outbound) = connection.outbound.as_deref_mut().filter(|outbound| !outbound.is_empty()) {
             let (result, offered) = match outbound.as_single() {
                 Some(bytes) => (connection.transport.write(bytes), bytes.len()),
-                None => {
-                    let filled = outbound.slices(&mut slices);
-                    let slices = slices.get(..filled).unwrap_or_default();
-                    (connection.transport.write_vectored(slices), slices.iter().map(|slice| slice.len()).sum())
-                }
+                None => write_parts(&mut connection.transport, outbound),
             };
             let written = match result {
                 Ok(0) if offered > 0 => return Flushed::Failed,
@@ -235,80 +217,67 @@ impl State {
             };
             connection.bytes_written += written as u64;
             outbound.advance(written);
-            if outbound.is_empty() {
-                if let Some(outbound) = connection.outbound.take() {
-                    self.recycle(outbound);
-                }
-                return Flushed::Empty;
-            }
             // Less than offered: there is no room left, and an event will come when there is.
             if written < offered {
                 connection.flags.set(Flags::BLOCKED);
                 return Flushed::Blocked;
             }
         }
-    }
-
-    /// What a flush means for the connection's life.
-    pub(super) fn after_flush(&mut self, key: Key, flushed: Flushed) {
-        match flushed {
-            Flushed::Empty => self.drained(key),
-            Flushed::Blocked => {}
-            Flushed::Failed => {
-                lifecycle::defer(key, Event::PeerGone);
-                self.shut(key);
-            }
+        if let Some(outbound) = connection.outbound.take() {
+            self.spare.recycle(outbound);
         }
+        Flushed::Empty
     }
 
     /// There is room again.
-    pub(super) fn writable(&mut self, key: Key) {
-        let Some(connection) = self.get(key) else { return };
-        if !connection.flags.take(Flags::BLOCKED) {
-            return;
-        }
-        let waited = connection.queued();
-        match self.flush(key) {
+    #[cold]
+    pub(super) fn writable(&mut self) {
+        self.flags.clear(Flags::BLOCKED);
+        let waited = self.queued();
+        match self.write() {
             Flushed::Empty => {
-                lifecycle::defer(key, Event::BufferDrain);
-                self.drained(key);
+                lifecycle::defer(self.key, Event::BufferDrain);
+                self.drained();
             }
             Flushed::Blocked => {
-                let progress = self.get(key).is_some_and(|connection| connection.queued() < waited);
-                self.set_deadline(key, progress);
+                let progress = self.queued() < waited;
+                self.set_deadline(progress);
             }
             // As PHP does: what breaks in the background is told by `on_close` alone.
-            Flushed::Failed => self.shut(key),
+            Flushed::Failed => self.shut(),
         }
-        self.go_on(key);
+        self.go_on();
     }
 
     /// An answer may be complete now, and let the next request in, or a FIN that stood behind it.
-    fn go_on(&mut self, key: Key) {
-        self.set_deadline(key, false);
-        self.heed_fin(key);
-        if let Some(connection) = self.get(key) {
-            connection.list_if_ready(key);
-        }
+    fn go_on(&mut self) {
+        self.set_deadline(false);
+        self.heed_fin();
+        self.list_if_ready();
     }
+}
+
+#[cold]
+fn write_parts(transport: &mut Transport, outbound: &Outbound) -> (io::Result<usize>, usize) {
+    let mut slices = [IoSlice::new(&[]); SLICES];
+    let filled = outbound.slices(&mut slices);
+    let slices = slices.get(..filled).unwrap_or_default();
+    (transport.write_vectored(slices), slices.iter().map(|slice| slice.len()).sum())
 }
 
 /// The callback that touched this connection has returned.
 pub(super) fn flush_touched(key: Key) {
-    let raw = state().with(|state| {
-        let connection = state.get(key)?;
-        connection.flags.clear(Flags::TOUCHED);
-        connection.flags.take(Flags::RAW).then(|| connection.driver.clone())
+    let raw = visit(key, |visit| {
+        visit.flags.clear(Flags::TOUCHED);
+        visit.flags.take(Flags::RAW).then(|| visit.driver.clone())
     });
-    if let Some(driver) = raw {
+    if let Some(driver) = raw.flatten() {
         driver.settle_raw(key);
     }
-    state().with(|state| {
-        let Some(connection) = state.get(key) else { return };
-        if !connection.flags.has(Flags::BLOCKED | Flags::CORKED) {
-            let flushed = state.flush(key);
-            state.after_flush(key, flushed);
+    visit(key, |visit| {
+        if !visit.flags.has(Flags::BLOCKED | Flags::CORKED) {
+            visit.flush();
         }
-        state.go_on(key);
+        visit.go_on();
     });
 }

@@ -30,10 +30,11 @@ pub trait Codec: sealed::Sealed + Default + 'static {
     #[doc(hidden)]
     fn receive(&mut self, input: &[u8], limits: &Limits, output: &mut Output<'_>) -> Step<Self::Message>;
 
-    /// Whether the next message may be decoded: the answer to the last one is complete.
+    /// What it waits for.
     #[doc(hidden)]
-    fn is_ready(&self) -> bool {
-        true
+    #[inline]
+    fn stance(&self) -> Stance {
+        Stance { ready: true, owes: false, pace: Pace::Free }
     }
 
     /// The number of the message last decoded; its handle carries it, so that late answers find their question.
@@ -60,18 +61,6 @@ pub trait Codec: sealed::Sealed + Default + 'static {
     /// The app closes the connection: ends what is open.
     #[doc(hidden)]
     fn finish(&mut self, _output: &mut Output<'_>) {}
-
-    /// Whether a peer that sends no more is still owed an answer.
-    #[doc(hidden)]
-    fn owes_answer(&self) -> bool {
-        false
-    }
-
-    /// What the peer is expected to do now.
-    #[doc(hidden)]
-    fn pace(&self) -> Pace {
-        Pace::Free
-    }
 
     /// The peer took too long with a message that it had begun: says so. The connection ends next.
     #[doc(hidden)]
@@ -125,6 +114,17 @@ pub enum Encoded {
     Done,
     /// The message belongs to no request or stream of this connection, for this reason; nothing was written.
     Stray(&'static str),
+}
+
+/// What a codec waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stance {
+    /// The next message may be decoded: the answer to the last one is complete.
+    pub ready: bool,
+    /// A peer that sends no more is still owed an answer.
+    pub owes: bool,
+    /// What the peer is expected to do now.
+    pub pace: Pace,
 }
 
 /// What a peer is expected to do, and so which deadline counts.

@@ -30,7 +30,7 @@ pub use response::{Body, Response};
 pub use sse::ServerSentEvents;
 
 use super::output::Output;
-use super::{Codec, Encoded, Limits, Pace, Step, sealed};
+use super::{Codec, Encoded, Limits, Pace, Stance, Step, sealed};
 use exchange::{Exchange, Phase};
 use head::{Framing, Head, Refusal};
 
@@ -103,8 +103,16 @@ impl Codec for Http {
     }
 
     #[inline]
-    fn is_ready(&self) -> bool {
-        self.exchange.phase() == Phase::Idle
+    fn stance(&self) -> Stance {
+        let (ready, owes, pace) = match (self.exchange.phase(), &self.reading) {
+            (Phase::Open | Phase::Raw, _) => (false, true, Pace::Answer),
+            (Phase::Chunked | Phase::Plain, _) => (false, false, Pace::Answer),
+            (Phase::Idle, Reading::Head { scanned: 0 }) if self.exchange.ticket() == 0 => (true, false, Pace::New),
+            (Phase::Idle, Reading::Head { scanned: 0 }) => (true, false, Pace::Between),
+            (Phase::Idle, Reading::Head { .. }) => (true, false, Pace::Head),
+            (Phase::Idle, Reading::Body(_)) => (true, false, Pace::Body),
+        };
+        Stance { ready, owes, pace }
     }
 
     #[inline]
@@ -151,21 +159,6 @@ impl Codec for Http {
             output.bytes(b"0\r\n\r\n");
         }
         self.exchange.set_phase(Phase::Idle);
-    }
-
-    fn owes_answer(&self) -> bool {
-        matches!(self.exchange.phase(), Phase::Open | Phase::Raw)
-    }
-
-    #[inline]
-    fn pace(&self) -> Pace {
-        match self.reading {
-            _ if self.exchange.phase() != Phase::Idle => Pace::Answer,
-            Reading::Body(_) => Pace::Body,
-            Reading::Head { scanned: 0 } if self.exchange.ticket() == 0 => Pace::New,
-            Reading::Head { scanned: 0 } => Pace::Between,
-            Reading::Head { .. } => Pace::Head,
-        }
     }
 
     fn time_out(&mut self, output: &mut Output<'_>) {

@@ -550,7 +550,7 @@ fn an_idle_codec_is_parked_in_eight_bytes_and_one_in_a_body_is_not() {
     assert!(matches!(codec.reading, Reading::Head { scanned: 8 }), "what was searched is not searched again");
     assert!(matches!(step(&mut codec, MINIMAL.as_bytes()), Step::Message { .. }));
     let codec = Http::unpark(codec.park().unwrap());
-    assert!(!codec.is_ready() && codec.owes_answer() && codec.ticket() == 1);
+    assert!(!codec.stance().ready && codec.stance().owes && codec.ticket() == 1);
 
     for framing in ["Content-Length: 5\r\n\r\nhel", "Transfer-Encoding: chunked\r\n\r\n5\r\nhel"] {
         let mut codec = Http::default();
