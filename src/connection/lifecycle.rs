@@ -21,7 +21,7 @@ use super::status::Status;
 use super::write::{self, Flushed};
 use super::{defaults, read};
 use crate::callback;
-use crate::protocols::{Pace, pool};
+use crate::protocols::{self, Pace};
 use crate::reactor::{self, Deferred, Handler, Key, Kind};
 use crate::transport::{Readiness, Transport};
 
@@ -321,5 +321,5 @@ fn for_all(f: fn(Key)) {
 /// At the end of a loop: nothing of this thread's connections stays. Destructors of users' values run here.
 pub(crate) fn clear() {
     callback::discard_all(state().with(State::clear));
-    pool::clear();
+    protocols::clear();
 }

@@ -153,6 +153,12 @@ pub struct Limits {
     pub max_package_size: usize,
 }
 
+/// Frees what the thread keeps for later messages.
+pub(crate) fn clear() {
+    http::clear();
+    pool::clear();
+}
+
 pub(crate) mod sealed {
     /// Keeps [`Codec`](super::Codec) ours until protocols of users' own have a door of their own.
     pub trait Sealed {}

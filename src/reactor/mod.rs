@@ -127,6 +127,8 @@ pub(crate) struct Reactor {
     deferred: Shared<VecDeque<Deferred>>,
     touched: Shared<Vec<Key>>,
     settling: Cell<bool>,
+    /// Something was touched or deferred since [`Reactor::settle`] has last done all there was.
+    unsettled: Cell<bool>,
     scratch: Cell<Option<Box<[u8]>>>,
     remote: Shared<Option<SharedRemote>>,
     /// The waker has been heard: tasks of other threads wait.
@@ -227,6 +229,7 @@ impl Reactor {
 
     /// Has the connection flushed when the current callback returns.
     pub(crate) fn touch(&self, key: Key) {
+        self.unsettled.set(true);
         let full = self.touched.with(|touched| {
             touched.push(key);
             touched.len() >= TOUCHED_LIMIT
@@ -238,6 +241,7 @@ impl Reactor {
 
     /// Has something done when the current callback returns.
     pub(crate) fn defer(&self, deferred: Deferred) {
+        self.unsettled.set(true);
         self.deferred.with(|queue| queue.push_back(deferred));
     }
 
@@ -249,15 +253,21 @@ impl Reactor {
     /// A callback has returned: flushes what it touched, delivers what it caused, and what that causes in turn.
     #[inline]
     pub(crate) fn settle(&self) {
-        if self.settling.get() {
-            return;
+        if self.unsettled.get() && !self.settling.get() {
+            self.settle_all();
         }
+    }
+
+    fn settle_all(&self) {
         let _settling = Settling::begin(&self.settling);
         for _ in 0..DEFERRED_LIMIT {
+            // Before, because flushing may touch others.
+            self.unsettled.set(false);
             self.flush();
             let Some(next) = self.deferred.with(VecDeque::pop_front) else {
                 return;
             };
+            self.unsettled.set(true);
             (next.run)(next.key, next.code);
         }
     }

@@ -8,7 +8,7 @@ use crate::address::Address;
 use crate::callback;
 use crate::connection;
 use crate::error::{Error, Result};
-use crate::protocols::pool;
+use crate::protocols;
 use crate::reactor::{self, Key, Table};
 
 /// How long connections may take to send what is queued when the process stops, in nanoseconds.
@@ -117,6 +117,6 @@ impl Drop for Cleanup {
         reactor::get().close();
         // Those that destructors have made meanwhile.
         callback::discard_all(registry().with(Table::clear));
-        pool::clear();
+        protocols::clear();
     }
 }

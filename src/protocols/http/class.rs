@@ -6,8 +6,8 @@ pub(super) struct Class([bool; 256]);
 /// `tchar` of RFC 9110 §5.6.2.
 pub(super) static TOKEN: Class = Class::alphanumeric_and(b"!#$%&'*+-.^_`|~");
 
-/// `unreserved`, `sub-delims` and `%` of RFC 3986: what a host's name is made of.
-pub(super) static REG_NAME: Class = Class::alphanumeric_and(b"-._~%!$&'()*+,;=");
+/// `unreserved` and `sub-delims` of RFC 3986: what a host's name is made of, escapes apart.
+pub(super) static HOST_NAME: Class = Class::alphanumeric_and(b"-._~!$&'()*+,;=");
 
 impl Class {
     #[allow(clippy::indexing_slicing)] // evaluated by the compiler
@@ -41,8 +41,8 @@ mod tests {
         for byte in 0..=255_u8 {
             let token = byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
             assert_eq!(TOKEN.has(byte), token, "{byte}");
-            let reg_name = byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=".contains(&byte);
-            assert_eq!(REG_NAME.has(byte), reg_name, "{byte}");
+            let host_name = byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=".contains(&byte);
+            assert_eq!(HOST_NAME.has(byte), host_name, "{byte}");
         }
     }
 }

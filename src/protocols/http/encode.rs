@@ -130,11 +130,10 @@ impl Http {
         let close = self.complete(output, false);
         let mut tail = output.tail();
         tail.extend_from_slice(if self.exchange.http10() { b"HTTP/1.0 200 OK\r\n" } else { b"HTTP/1.1 200 OK\r\n" });
-        tail.extend_from_slice(connection_line(close));
+        connection_line(&mut tail, close);
         tail.extend_from_slice(b"Content-Type: text/html;charset=utf-8\r\n");
         content_length(&mut tail, length);
-        date_line(&mut tail, &date);
-        tail.extend_from_slice(b"\r\n");
+        date_and_blank_line(&mut tail, &date);
         Encoded::Done
     }
 
@@ -149,7 +148,7 @@ impl Http {
         if !bare {
             own_lines(&mut tail, response, close, self.exchange.head_only() && has_body);
             if !response.headers.has(Known::Connection) {
-                tail.extend_from_slice(connection_line(close));
+                connection_line(&mut tail, close);
             }
         }
         if has_body {
@@ -163,12 +162,13 @@ impl Http {
             }
         }
         if bare {
-            tail.extend_from_slice(connection_line(close));
+            connection_line(&mut tail, close);
         }
-        if !response.headers.has(Known::Date) {
-            date_line(&mut tail, &date);
+        if response.headers.has(Known::Date) {
+            tail.extend_from_slice(b"\r\n");
+        } else {
+            date_and_blank_line(&mut tail, &date);
         }
-        tail.extend_from_slice(b"\r\n");
         drop(tail);
         if has_body && !self.exchange.head_only() {
             output.owned(body);
@@ -193,7 +193,7 @@ impl Http {
         status_line(&mut tail, response, http10);
         own_lines(&mut tail, response, close, false);
         if !response.headers.has(Known::Connection) {
-            tail.extend_from_slice(connection_line(close));
+            connection_line(&mut tail, close);
         }
         if !response.headers.has(Known::CacheControl) {
             tail.extend_from_slice(b"Cache-Control: no-cache\r\n");
@@ -204,10 +204,11 @@ impl Http {
         if !http10 {
             tail.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
         }
-        if !response.headers.has(Known::Date) {
-            date_line(&mut tail, &date);
+        if response.headers.has(Known::Date) {
+            tail.extend_from_slice(b"\r\n");
+        } else {
+            date_and_blank_line(&mut tail, &date);
         }
-        tail.extend_from_slice(b"\r\n");
         drop(tail);
         self.exchange.set_phase(if http10 { Phase::Plain } else { Phase::Chunked });
         // The "\r\n" that PHP programs give is not worth a chunk; anything more is the beginning of the stream.
@@ -256,8 +257,7 @@ pub(super) fn refuse(refusal: Refusal, output: &mut Output<'_>) {
     tail.push(b' ');
     tail.extend_from_slice(status::phrase(refusal.status).as_bytes());
     tail.extend_from_slice(b"\r\nConnection: close\r\nContent-Length: 0\r\n");
-    date_line(&mut tail, &date);
-    tail.extend_from_slice(b"\r\n");
+    date_and_blank_line(&mut tail, &date);
 }
 
 /// One chunk; an empty one would end the stream, so it is left out.
@@ -295,7 +295,7 @@ fn own_lines(tail: &mut Vec<u8>, response: &Response, close: bool, head_only: bo
         let kept = match name.len() {
             10 if name.eq_ignore_ascii_case("connection") => {
                 if lies {
-                    tail.extend_from_slice(connection_line(true));
+                    connection_line(tail, true);
                 }
                 !lies
             }
@@ -313,8 +313,13 @@ fn own_lines(tail: &mut Vec<u8>, response: &Response, close: bool, head_only: bo
 }
 
 #[inline]
-fn connection_line(close: bool) -> &'static [u8] {
-    if close { b"Connection: close\r\n" } else { b"Connection: keep-alive\r\n" }
+fn connection_line(tail: &mut Vec<u8>, close: bool) {
+    // Two calls, each with a length that the compiler knows.
+    if close {
+        tail.extend_from_slice(b"Connection: close\r\n");
+    } else {
+        tail.extend_from_slice(b"Connection: keep-alive\r\n");
+    }
 }
 
 #[inline]
@@ -324,11 +329,16 @@ fn content_length(tail: &mut Vec<u8>, length: usize) {
     tail.extend_from_slice(b"\r\n");
 }
 
+/// The `Date` line and the end of the head, in one piece: every answer ends so.
 #[inline]
-fn date_line(tail: &mut Vec<u8>, date: &[u8; 29]) {
-    tail.extend_from_slice(b"Date: ");
-    tail.extend_from_slice(date);
-    tail.extend_from_slice(b"\r\n");
+fn date_and_blank_line(tail: &mut Vec<u8>, date: &[u8; 29]) {
+    let mut line = *b"Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\n";
+    if let Some((_, rest)) = line.split_first_chunk_mut::<6>()
+        && let Some((value, _)) = rest.split_first_chunk_mut()
+    {
+        *value = *date;
+    }
+    tail.extend_from_slice(&line);
 }
 
 /// Appends a number without the machinery of `format!`, which costs more than all the rest of a short answer.

@@ -9,13 +9,15 @@ use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
 
-use super::class::REG_NAME;
-use super::request::{Field, Request};
+use super::class::HOST_NAME;
+use super::parts::Field;
+use super::plain;
+use super::request::Request;
 
 /// The blank line that ends a head must begin before this offset.
 pub(super) const HEAD_LIMIT: usize = 16 * 1024;
 /// The most header lines a head may have.
-const HEADERS_LIMIT: usize = 100;
+pub(super) const HEADERS_LIMIT: usize = 100;
 
 const BLANK_LINE: &[u8] = b"\r\n\r\n";
 static FINDER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(BLANK_LINE));
@@ -67,12 +69,12 @@ pub(super) fn leading_lines(input: &[u8]) -> usize {
 /// `scanned` bytes were looked at before.
 #[inline]
 pub(super) fn read(input: &[u8], scanned: u16) -> Result<Option<(Head, usize)>, Refusal> {
-    // Mostly all of it has come at once, and the parser finds the end on its way. Whatever it does not like is looked at
-    // again, by its end first, so that the outcome does not depend on how the bytes were cut.
+    // Mostly all of it has come at once. Whatever is not plain is looked at again, by its end first, so that the outcome
+    // does not depend on how the bytes were cut.
     if scanned == 0
-        && let Ok(parsed) = parse(input)
+        && let Some(plain) = plain::read(input)
     {
-        return Ok(Some(parsed));
+        return Ok(Some(plain));
     }
     let end = find_end(input, scanned);
     let looked_at = if let Ok(Some(length)) = end { length } else { input.len() };
@@ -176,23 +178,25 @@ fn parse(input: &[u8]) -> Result<(Head, usize), Refusal> {
     if !is_target(target) {
         return Err(Refusal::malformed("a request target of no known form"));
     }
-    let mut request = Request::new(bytes, method, target, minor);
+    let mut request = Request::empty();
+    request.set_head(bytes, method.as_bytes(), target, minor);
     let mut rules = Rules::default();
     for line in &*parsed.headers {
-        let field = Field::new(bytes, line.name, line.value);
+        let name = line.name.as_bytes();
+        let field = Field::new(bytes, name, line.value);
         // httparse takes a bare LF for a line end; between two lines of ours stands CRLF.
         if !field.follows_line_end(bytes) {
             return Err(Refusal::malformed("a line of the head does not end in CRLF"));
         }
-        rules.look_at(line.name, line.value)?;
+        rules.look_at(name, line.value)?;
         request.push(field);
     }
-    Ok((rules.finish(request, method, minor)?, bytes.len()))
+    Ok((rules.finish(request, method.as_bytes(), minor)?, bytes.len()))
 }
 
 /// What the header lines say about framing and the connection, gathered line by line.
 #[derive(Default)]
-struct Rules {
+pub(super) struct Rules {
     hosts: usize,
     length: Option<usize>,
     chunked: bool,
@@ -202,33 +206,40 @@ struct Rules {
 }
 
 impl Rules {
-    #[inline]
-    fn look_at(&mut self, name: &str, value: &[u8]) -> Result<(), Refusal> {
-        // By length and first letter first: most lines are none of these.
-        let first = name.as_bytes().first().map_or(0, u8::to_ascii_lowercase);
-        match (name.len(), first) {
-            (4, b'h') if name.eq_ignore_ascii_case("host") => {
+    #[inline(always)]
+    pub(super) fn look_at(&mut self, name: &[u8], value: &[u8]) -> Result<(), Refusal> {
+        // By length and first letter: most lines are none of those that matter.
+        match (name.len(), name.first().map_or(0, |first| first | 0x20)) {
+            (4, b'h') | (6, b'e') | (10 | 14, b'c') | (17, b't') => self.look_closer(name, value),
+            _ => Ok(()),
+        }
+    }
+
+    #[inline(never)]
+    fn look_closer(&mut self, name: &[u8], value: &[u8]) -> Result<(), Refusal> {
+        match (name.len(), name.first().map_or(0, |first| first | 0x20)) {
+            (4, b'h') if is(name, b"Host") => {
                 self.hosts += 1;
                 check_host(value)?;
             }
-            (6, b'e') if name.eq_ignore_ascii_case("expect") => {
+            (6, b'e') if is(name, b"Expect") => {
                 self.expects_continue = value.eq_ignore_ascii_case(b"100-continue");
             }
             // What browsers send, without taking it apart.
-            (10, b'c') if value == b"keep-alive" && name.eq_ignore_ascii_case("connection") => self.keep_alive = true,
-            (10, b'c') if name.eq_ignore_ascii_case("connection") => {
+            (10, b'c') if value == b"keep-alive" && is(name, b"Connection") => self.keep_alive = true,
+            (10, b'c') if is(name, b"Connection") => {
                 for token in tokens(value) {
                     self.close |= token.eq_ignore_ascii_case(b"close");
                     self.keep_alive |= token.eq_ignore_ascii_case(b"keep-alive");
                 }
             }
-            (14, b'c') if name.eq_ignore_ascii_case("content-length") => {
+            (14, b'c') if is(name, b"Content-Length") => {
                 if self.length.is_some() {
                     return Err(Refusal::malformed("more than one Content-Length"));
                 }
                 self.length = Some(parse_length(value)?);
             }
-            (17, b't') if name.eq_ignore_ascii_case("transfer-encoding") => self.look_at_coding(value)?,
+            (17, b't') if is(name, b"Transfer-Encoding") => self.look_at_coding(value)?,
             _ => {}
         }
         Ok(())
@@ -251,7 +262,7 @@ impl Rules {
     }
 
     #[inline]
-    fn finish(self, request: Request, method: &str, minor: u8) -> Result<Head, Refusal> {
+    pub(super) fn finish(self, request: Request, method: &[u8], minor: u8) -> Result<Head, Refusal> {
         let http10 = minor == 0;
         if self.hosts > 1 || (self.hosts == 0 && !http10) {
             return Err(Refusal::malformed("not exactly one Host"));
@@ -266,12 +277,18 @@ impl Rules {
         Ok(Head {
             request,
             framing,
-            head_only: method == "HEAD",
+            head_only: method == b"HEAD",
             http10,
             keep_alive: !self.close && (!http10 || self.keep_alive),
             expects_continue: self.expects_continue && !http10,
         })
     }
+}
+
+/// Whether this is the header's name. Most clients write names as the standards do, and comparing those is quick.
+#[inline]
+fn is<const N: usize>(name: &[u8], canonical: &[u8; N]) -> bool {
+    name == canonical || name.eq_ignore_ascii_case(canonical)
 }
 
 /// The elements of a comma-separated list, without the white space around them.
@@ -287,34 +304,48 @@ fn parse_length(value: &[u8]) -> Result<usize, Refusal> {
     Ok(value.iter().fold(0_usize, |sum, digit| sum.saturating_mul(10).saturating_add(usize::from(digit - b'0'))))
 }
 
-/// Whether two hexadecimal digits follow each `%`.
-#[cold]
-fn is_escaped(text: &[u8]) -> bool {
-    let mut parts = text.split(|byte| *byte == b'%').skip(1);
-    parts.all(|part| matches!(part, [high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit()))
-}
-
 /// `uri-host [ ":" port ]` of RFC 9110 §7.2, without user info.
 #[inline]
 fn check_host(value: &[u8]) -> Result<(), Refusal> {
-    let (name_ok, port) = match value.strip_prefix(b"[") {
-        Some(rest) => {
-            let end = memchr::memchr(b']', rest).unwrap_or(rest.len());
-            let (literal, port) = rest.split_at(end);
-            let literal = std::str::from_utf8(literal).unwrap_or_default();
-            (literal.parse::<Ipv6Addr>().is_ok(), port.strip_prefix(b"]"))
+    let end = value.iter().position(|byte| !HOST_NAME.has(*byte)).unwrap_or(value.len());
+    let (name, rest) = value.split_at(end);
+    if !name.is_empty() && is_port(rest) || is_rare_host(value) {
+        return Ok(());
+    }
+    Err(Refusal::malformed("a malformed Host"))
+}
+
+/// Nothing, or a colon and a port.
+#[inline]
+fn is_port(text: &[u8]) -> bool {
+    match text {
+        [] => true,
+        [b':', digits @ ..] => {
+            let with = |port: u32, digit: &u8| {
+                let longer = port * 10 + u32::from(digit.wrapping_sub(b'0'));
+                (digit.is_ascii_digit() && longer <= 65535).then_some(longer)
+            };
+            !digits.is_empty() && digits.iter().try_fold(0, with).is_some()
         }
-        None => {
-            let end = value.iter().position(|byte| !REG_NAME.has(*byte)).unwrap_or(value.len());
-            let (name, port) = value.split_at(end);
-            (end > 0 && (!name.contains(&b'%') || is_escaped(name)), Some(port))
-        }
-    };
-    let port_ok = match port {
-        None => false,
-        Some([]) => true,
-        Some([b':', digits @ ..]) => matches!(parse_length(digits), Ok(..=65535)),
-        Some(_) => false,
-    };
-    if name_ok && port_ok { Ok(()) } else { Err(Refusal::malformed("a malformed Host")) }
+        _ => false,
+    }
+}
+
+/// An address in brackets, or a name with escapes.
+#[cold]
+fn is_rare_host(value: &[u8]) -> bool {
+    if let Some(rest) = value.strip_prefix(b"[") {
+        let (literal, port) = rest.split_at(memchr::memchr(b']', rest).unwrap_or(rest.len()));
+        let literal = std::str::from_utf8(literal).unwrap_or_default();
+        return literal.parse::<Ipv6Addr>().is_ok() && port.strip_prefix(b"]").is_some_and(is_port);
+    }
+    let end = value.iter().position(|byte| !HOST_NAME.has(*byte) && *byte != b'%').unwrap_or(value.len());
+    let (name, port) = value.split_at(end);
+    !name.is_empty() && is_escaped(name) && is_port(port)
+}
+
+/// Whether two hexadecimal digits follow each `%`.
+fn is_escaped(text: &[u8]) -> bool {
+    let mut parts = text.split(|byte| *byte == b'%').skip(1);
+    parts.all(|part| matches!(part, [high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit()))
 }

@@ -20,6 +20,8 @@ mod encode;
 mod exchange;
 mod head;
 mod headers;
+mod parts;
+mod plain;
 mod request;
 mod response;
 mod sse;
@@ -259,6 +261,11 @@ impl Http {
         self.exchange.begin(&head);
         Step::Message { consumed, message: head.request }
     }
+}
+
+/// Frees what the thread keeps for later requests.
+pub(crate) fn clear() {
+    parts::clear();
 }
 
 #[cfg(test)]

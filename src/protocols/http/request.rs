@@ -1,18 +1,14 @@
 //! A request: one buffer that holds head and body, and where things are in it.
 //!
-//! Invariants: a request owns its bytes, so it may be kept in a closure or given to a thread; offsets fit 16 bits
-//! because a head is below 16 KiB and four bytes; what must be decoded is decoded at first use and kept.
+//! Invariants: a request owns its bytes, so it may be kept in a closure or given to a thread; what must be decoded is
+//! decoded at first use and kept.
 
 use std::borrow::Cow;
-use std::cell::OnceCell;
 use std::fmt;
 
 use super::chunked;
 use super::head::Refusal;
-use crate::protocols::pool;
-
-/// So many header lines are kept without an allocation.
-const INLINE_FIELDS: usize = 16;
+use super::parts::{Field, Lent};
 
 /// An HTTP request, as `on_message` receives it.
 ///
@@ -25,27 +21,7 @@ const INLINE_FIELDS: usize = 16;
 /// });
 /// ```
 pub struct Request {
-    /// The head with its blank line, then the body.
-    buffer: Vec<u8>,
-    head_length: u16,
-    method_length: u16,
-    target: (u16, u16),
-    minor: u8,
-    field_count: u8,
-    fields: [Field; INLINE_FIELDS],
-    more_fields: Vec<Field>,
-    query: OnceCell<Box<[(String, String)]>>,
-    /// Values that are not in the buffer as they are wanted: joined from several lines, or not UTF-8.
-    values: OnceCell<Box<[(String, String)]>>,
-}
-
-const _: () = assert!(size_of::<Request>() <= 256);
-
-/// Where a header line's name and value are.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Field {
-    name: (u16, u16),
-    value: (u16, u16),
+    parts: Lent,
 }
 
 impl Request {
@@ -57,7 +33,7 @@ impl Request {
     /// # }
     /// ```
     pub fn method(&self) -> &str {
-        self.text((0, self.method_length))
+        self.text((0, self.parts.method_length))
     }
 
     /// The path of the request target: everything before the first `?`, neither decoded nor cleaned of dot segments.
@@ -85,7 +61,7 @@ impl Request {
     /// # }
     /// ```
     pub fn uri(&self) -> &str {
-        self.text(self.target)
+        &self.parts.target
     }
 
     /// What follows the first `?` of the target, not decoded; empty when there is none.
@@ -109,7 +85,7 @@ impl Request {
     /// ```
     #[doc(alias = "protocolVersion")]
     pub fn protocol_version(&self) -> &'static str {
-        if self.minor == 0 { "1.0" } else { "1.1" }
+        if self.parts.minor == 0 { "1.0" } else { "1.1" }
     }
 
     /// The host that is asked for, with its port: the `Host` header, or what an absolute target names (RFC 9112
@@ -169,7 +145,7 @@ impl Request {
     /// # }
     /// ```
     pub fn get(&self, name: &str) -> Option<&str> {
-        let query = self.query.get_or_init(|| {
+        let query = self.parts.query.get_or_init(|| {
             form_urlencoded::parse(self.query_string().as_bytes())
                 .map(|(name, value)| (name.into_owned(), value.into_owned()))
                 .collect()
@@ -186,7 +162,7 @@ impl Request {
     /// ```
     #[doc(alias = "rawHead")]
     pub fn raw_head(&self) -> &[u8] {
-        self.bytes((0, self.head_length.saturating_sub(4)))
+        self.bytes((0, self.parts.head_length.saturating_sub(4)))
     }
 
     /// The body; of a chunked one, what the chunks carried.
@@ -198,7 +174,7 @@ impl Request {
     /// ```
     #[doc(alias = "rawBody")]
     pub fn raw_body(&self) -> &[u8] {
-        self.buffer.get(usize::from(self.head_length)..).unwrap_or_default()
+        self.parts.buffer.get(usize::from(self.parts.head_length)..).unwrap_or_default()
     }
 
     /// Whether the client wants an event stream: `text/event-stream` is among what it accepts. An `EventSource` always
@@ -234,39 +210,36 @@ impl Request {
     }
 
     #[inline]
+    pub(super) fn empty() -> Self {
+        Self { parts: Lent::take() }
+    }
+
+    /// Takes a copy of the head, blank line included, to which the fields refer.
+    #[inline]
     #[allow(clippy::cast_possible_truncation)] // a head is at most HEAD_LIMIT + 4 bytes long
-    pub(super) fn new(head: &[u8], method: &str, target: &str, minor: u8) -> Self {
-        let mut buffer = pool::take();
-        buffer.extend_from_slice(head);
-        Self {
-            buffer,
-            head_length: head.len() as u16,
-            method_length: method.len() as u16,
-            target: span(head, target.as_bytes()),
-            minor,
-            field_count: 0,
-            fields: [Field::default(); INLINE_FIELDS],
-            more_fields: Vec::new(),
-            query: OnceCell::new(),
-            values: OnceCell::new(),
-        }
+    pub(super) fn set_head(&mut self, head: &[u8], method: &[u8], target: &str, minor: u8) {
+        let parts = &mut *self.parts;
+        parts.buffer.extend_from_slice(head);
+        parts.target.push_str(target);
+        parts.head_length = head.len() as u16;
+        parts.method_length = method.len() as u16;
+        parts.minor = minor;
     }
 
     #[inline]
     pub(super) fn push(&mut self, field: Field) {
-        match self.fields.get_mut(usize::from(self.field_count)) {
-            Some(slot) => {
-                *slot = field;
-                self.field_count += 1;
-            }
-            None => self.more_fields.push(field),
-        }
+        self.parts.fields.push(field);
+    }
+
+    #[inline]
+    pub(super) fn field_count(&self) -> usize {
+        self.parts.fields.len()
     }
 
     /// Appends a piece of a body of which `rest` bytes, this piece included, are still to come. Room grows with what
     /// arrives, never past what was declared.
     pub(super) fn append_body(&mut self, piece: &[u8], rest: usize) {
-        let buffer = &mut self.buffer;
+        let buffer = &mut self.parts.buffer;
         if buffer.capacity() - buffer.len() < piece.len() {
             buffer.reserve_exact(rest.min(buffer.len().max(piece.len())));
         }
@@ -281,8 +254,8 @@ impl Request {
         limit: usize,
     ) -> Result<(usize, bool), Refusal> {
         // The limit is for head and body together.
-        let limit = limit.saturating_sub(usize::from(self.head_length));
-        match decoder.decode(bytes, &mut self.buffer, limit) {
+        let limit = limit.saturating_sub(usize::from(self.parts.head_length));
+        match decoder.decode(bytes, &mut self.parts.buffer, limit) {
             Ok((taken, progress)) => Ok((taken, progress == chunked::Progress::Done)),
             Err(chunked::Error::TooLarge) => Err(Refusal::TOO_LARGE),
             Err(chunked::Error::Malformed) => Err(Refusal::malformed("malformed chunked body")),
@@ -313,7 +286,7 @@ impl Request {
 
     #[cold]
     fn joined_value(&self, name: &str) -> Option<&str> {
-        let values = self.values.get_or_init(|| {
+        let values = self.parts.values.get_or_init(|| {
             let mut values: Vec<(String, String)> = Vec::new();
             for (name, value) in self.headers() {
                 match values.iter_mut().find(|(known, _)| known.eq_ignore_ascii_case(name)) {
@@ -330,22 +303,16 @@ impl Request {
     }
 
     fn fields(&self) -> impl Iterator<Item = &Field> {
-        self.fields.iter().take(usize::from(self.field_count)).chain(&self.more_fields)
+        self.parts.fields.iter()
     }
 
     fn bytes(&self, (start, end): (u16, u16)) -> &[u8] {
-        self.buffer.get(usize::from(start)..usize::from(end)).unwrap_or_default()
+        self.parts.buffer.get(usize::from(start)..usize::from(end)).unwrap_or_default()
     }
 
     /// Text that the parser has checked to be ASCII.
     fn text(&self, span: (u16, u16)) -> &str {
         std::str::from_utf8(self.bytes(span)).unwrap_or_default()
-    }
-}
-
-impl Drop for Request {
-    fn drop(&mut self) {
-        pool::give(std::mem::take(&mut self.buffer));
     }
 }
 
@@ -362,28 +329,6 @@ impl fmt::Debug for Request {
 
 impl PartialEq for Request {
     fn eq(&self, other: &Self) -> bool {
-        self.buffer == other.buffer
+        self.parts.buffer == other.parts.buffer
     }
-}
-
-impl Field {
-    #[inline]
-    pub(super) fn new(head: &[u8], name: &str, value: &[u8]) -> Self {
-        Self { name: span(head, name.as_bytes()), value: span(head, value) }
-    }
-
-    /// Whether CRLF stands before the name.
-    #[inline]
-    pub(super) fn follows_line_end(&self, head: &[u8]) -> bool {
-        let start = usize::from(self.name.0);
-        head.get(start.wrapping_sub(2)..start) == Some(b"\r\n")
-    }
-}
-
-/// Where `part` lies in `head`, of which it is a part.
-#[inline]
-#[allow(clippy::cast_possible_truncation)] // a head is at most HEAD_LIMIT + 4 bytes long
-fn span(head: &[u8], part: &[u8]) -> (u16, u16) {
-    let start = (part.as_ptr() as usize).wrapping_sub(head.as_ptr() as usize);
-    (start as u16, (start + part.len()) as u16)
 }
