@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 use memchr::memmem::Finder;
 
 use super::class::HOST_NAME;
-use super::parts::Field;
+use super::parts::{Field, trim};
 use super::plain;
 use super::request::Request;
 
@@ -183,7 +183,7 @@ fn parse(input: &[u8]) -> Result<(Head, usize), Refusal> {
     let mut rules = Rules::default();
     for line in &*parsed.headers {
         let name = line.name.as_bytes();
-        let field = Field::new(bytes, name, line.value);
+        let field = Field::of(bytes, name, line.value);
         // httparse takes a bare LF for a line end; between two lines of ours stands CRLF.
         if !field.follows_line_end(bytes) {
             return Err(Refusal::malformed("a line of the head does not end in CRLF"));
@@ -217,6 +217,7 @@ impl Rules {
 
     #[inline(never)]
     fn look_closer(&mut self, name: &[u8], value: &[u8]) -> Result<(), Refusal> {
+        let value = trim(value);
         match (name.len(), name.first().map_or(0, |first| first | 0x20)) {
             (4, b'h') if is(name, b"Host") => {
                 self.hosts += 1;

@@ -43,11 +43,12 @@ pub(super) struct Parts {
     pub(super) values: OnceCell<Box<[(String, String)]>>,
 }
 
-/// Where a header line's name and value are.
+/// Where a header line is: its name, a colon, and its value between white space.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Field {
-    pub(super) name: (u16, u16),
-    pub(super) value: (u16, u16),
+    start: u16,
+    colon: u16,
+    end: u16,
 }
 
 /// Parts on loan from the shelf: `None` only while they go back.
@@ -122,36 +123,54 @@ impl Parts {
 }
 
 impl Field {
-    #[inline]
-    pub(super) fn new(head: &[u8], name: &[u8], value: &[u8]) -> Self {
-        Self { name: span(head, name), value: span(head, value) }
-    }
-
-    /// Of a line that begins at `start` and has `: ` after its name.
+    /// A line that begins at `start` and ends, its CRLF excluded, at `end`.
     #[inline]
     #[allow(clippy::cast_possible_truncation)] // a head is at most HEAD_LIMIT + 4 bytes long; a longer one is refused
-    pub(super) fn at(start: usize, name: usize, value: usize) -> Self {
-        let value_start = start + name + 2;
-        Self {
-            name: (start as u16, (start + name) as u16),
-            value: (value_start as u16, (value_start + value) as u16),
-        }
+    pub(super) fn new(start: usize, colon: usize, end: usize) -> Self {
+        Self { start: start as u16, colon: colon as u16, end: end as u16 }
+    }
+
+    /// The line that these two parts of the head are of.
+    #[inline]
+    pub(super) fn of(head: &[u8], name: &[u8], value: &[u8]) -> Self {
+        let start = offset(head, name);
+        Self::new(start, start + name.len(), offset(head, value) + value.len())
+    }
+
+    #[inline]
+    pub(super) fn name(self, head: &[u8]) -> &[u8] {
+        head.get(usize::from(self.start)..usize::from(self.colon)).unwrap_or_default()
+    }
+
+    #[inline]
+    pub(super) fn value(self, head: &[u8]) -> &[u8] {
+        trim(head.get(usize::from(self.colon) + 1..usize::from(self.end)).unwrap_or_default())
     }
 
     /// Whether CRLF stands in front of the line.
     #[inline]
-    pub(super) fn follows_line_end(&self, head: &[u8]) -> bool {
-        let start = usize::from(self.name.0);
+    pub(super) fn follows_line_end(self, head: &[u8]) -> bool {
+        let start = usize::from(self.start);
         head.get(start.wrapping_sub(2)..start) == Some(b"\r\n")
     }
 }
 
-/// Where a part of the head begins and ends.
+/// Without the white space around it, of which there is mostly one space.
 #[inline]
-#[allow(clippy::cast_possible_truncation)] // a head is at most HEAD_LIMIT + 4 bytes long
-pub(super) fn span(head: &[u8], part: &[u8]) -> (u16, u16) {
-    let start = (part.as_ptr() as usize).wrapping_sub(head.as_ptr() as usize);
-    (start as u16, (start + part.len()) as u16)
+pub(super) fn trim(mut value: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] = value {
+        value = rest;
+    }
+    while let [rest @ .., b' ' | b'\t'] = value {
+        value = rest;
+    }
+    value
+}
+
+/// Where a part of the head begins.
+#[inline]
+fn offset(head: &[u8], part: &[u8]) -> usize {
+    (part.as_ptr() as usize).wrapping_sub(head.as_ptr() as usize)
 }
 
 /// Frees what the thread keeps.

@@ -11,7 +11,7 @@ use super::request::Request;
 
 /// So many bytes are counted at a time.
 const BLOCK: usize = 64;
-/// So many bytes of a line are looked at for the end of its name.
+/// So many bytes of a line are looked at together for the end of its name.
 const NAME: usize = 32;
 
 /// The head at the start of `input` and its length, blank line included; `None` unless it is complete and plain.
@@ -27,14 +27,12 @@ pub(super) fn read(input: &[u8]) -> Option<(Head, usize)> {
             break;
         }
         let (name, rest) = line.split_at_checked(colon)?;
-        let end = memchr::memchr(b'\n', rest)?;
-        let Some([b':', b' ', value @ .., b'\r']) = rest.get(..end) else { return None };
-        if let [] | [b' ', ..] | [.., b' '] = value {
-            return None;
-        }
+        let length = memchr::memchr(b'\n', rest)?;
+        let Some([b':', value @ .., b'\r']) = rest.get(..length) else { return None };
         rules.look_at(name, value).ok()?;
-        request.push(Field::at(at, colon, value.len()));
-        at += colon + end + 1;
+        let colon = at + colon;
+        request.push(Field::new(at, colon, colon + length - 1));
+        at = colon + length + 1;
     }
     let lines = request.field_count();
     let length = at + 2;
@@ -87,15 +85,28 @@ fn is_odd(byte: u8) -> bool {
     byte.wrapping_sub(b' ') > b'~' - b' '
 }
 
-/// How long the name at the start of `line` is, if that is within the first 31 bytes of at least 32.
-#[inline]
+/// How long the name at the start of `line` is, if it is shorter than most.
+#[inline(always)] // the loop over the lines is the hottest there is
 fn name_length(line: &[u8]) -> Option<usize> {
-    let Some(start) = line.first_chunk::<NAME>() else {
-        return line.iter().position(|byte| !is_name_byte(*byte));
-    };
-    // All at once, then the first that is none: names are too short for a loop to be quick.
+    match line.first_chunk() {
+        Some(block) => length_in_block(block),
+        None => length_in_short(line),
+    }
+}
+
+/// Near the end of the input.
+#[inline(never)]
+fn length_in_short(line: &[u8]) -> Option<usize> {
+    let mut block = [0; NAME];
+    block.get_mut(..line.len())?.copy_from_slice(line);
+    length_in_block(&block)
+}
+
+/// Looks at all bytes at once, then for the first that is none: names are too short for a loop to be quick.
+#[inline(always)]
+fn length_in_block(block: &[u8; NAME]) -> Option<usize> {
     const ALL: u64 = u64::from_le_bytes([1; 8]);
-    let classes = start.map(|byte| u8::from(is_name_byte(byte)));
+    let classes = block.map(|byte| u8::from(is_name_byte(byte)));
     let (words, _) = classes.as_chunks();
     let (nth, word) = words.iter().map(|word| u64::from_le_bytes(*word)).enumerate().find(|(_, word)| *word != ALL)?;
     Some(nth * 8 + (word ^ ALL).trailing_zeros() as usize / 8)

@@ -113,10 +113,11 @@ impl Request {
     /// # }
     /// ```
     pub fn header(&self, name: &str) -> Option<&str> {
-        let mut lines = self.fields().filter(|field| self.text(field.name).eq_ignore_ascii_case(name));
+        let head = &self.parts.buffer;
+        let mut lines = self.fields().filter(|field| field.name(head).eq_ignore_ascii_case(name.as_bytes()));
         let first = lines.next()?;
         if lines.next().is_none()
-            && let Ok(value) = std::str::from_utf8(self.bytes(first.value))
+            && let Ok(value) = std::str::from_utf8(first.value(head))
         {
             return Some(value);
         }
@@ -133,7 +134,11 @@ impl Request {
     /// # }
     /// ```
     pub fn headers(&self) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
-        self.fields().map(|field| (self.text(field.name), String::from_utf8_lossy(self.bytes(field.value))))
+        let head = &self.parts.buffer;
+        self.fields().map(move |field| {
+            let name = std::str::from_utf8(field.name(head)).unwrap_or_default(); // a token, so it is ASCII
+            (name, String::from_utf8_lossy(field.value(head)))
+        })
     }
 
     /// A parameter of the query, decoded (`+` and `%xx`). The last one wins when a name comes twice; a name without
