@@ -131,7 +131,7 @@ impl Deadlines {
         DEFAULT.set(self);
     }
 
-    fn of(&self, pace: Pace) -> u32 {
+    pub(super) fn of(&self, pace: Pace) -> u32 {
         match pace {
             Pace::New | Pace::Head => self.head,
             Pace::Body => self.body,
@@ -196,11 +196,10 @@ impl Visit<'_> {
             return;
         }
         self.pace = pace;
-        self.deadline = match self.driver.deadlines().of(pace) {
+        self.deadline = match self.driver.allowance(pace) {
             NEVER => NEVER,
-            ticks => after(ticks),
+            ticks => self.sweep.at(after(ticks)),
         };
-        self.sweep.at(self.deadline);
     }
 
     /// A piece of a body has arrived: it pays for some time, at most for that between two pieces.
@@ -223,14 +222,15 @@ impl Visit<'_> {
 }
 
 impl Sweep {
-    /// Has the connections looked at when this tick has come, if not before.
+    /// Has the connections looked at when this deadline has come, if not before; answers it.
     #[inline]
-    fn at(&mut self, deadline: u32) {
+    fn at(&mut self, deadline: u32) -> u32 {
         // At a whole second, so that there is one sweep a second at most.
         let at = deadline.div_ceil(SECOND).saturating_mul(SECOND);
         if at < self.next {
             self.plan(at);
         }
+        deadline
     }
 
     #[cold]

@@ -67,6 +67,9 @@ pub(crate) trait Driver: fmt::Debug {
     /// How long peers may take.
     fn deadlines(&self) -> Deadlines;
 
+    /// How long a peer may take for this, in ticks.
+    fn allowance(&self, pace: Pace) -> u32;
+
     /// What the codec of a new connection expects of the peer.
     fn first_pace(&self) -> Pace;
 
@@ -272,6 +275,11 @@ impl<P: Codec> Driver for Handlers<P> {
     #[inline]
     fn deadlines(&self) -> Deadlines {
         self.deadlines.get()
+    }
+
+    #[inline]
+    fn allowance(&self, pace: Pace) -> u32 {
+        self.deadlines.get().of(pace)
     }
 
     fn first_pace(&self) -> Pace {

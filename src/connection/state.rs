@@ -272,7 +272,7 @@ impl Connection {
     }
 
     /// Takes the codec out; `None` while it is in use, or when it is another protocol's.
-    #[inline]
+    #[inline(always)]
     pub(super) fn take_codec<P: Codec>(&mut self) -> Option<P> {
         match std::mem::replace(&mut self.codec, CodecSlot::Out) {
             CodecSlot::Parked(bits) => Some(P::unpark(bits)),
@@ -287,7 +287,7 @@ impl Connection {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn put_codec<P: Codec>(&mut self, codec: P) {
         let stance = codec.stance();
         self.flags.assign(Flags::WAITING, !stance.ready);

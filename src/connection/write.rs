@@ -97,7 +97,7 @@ pub(super) fn touch(key: Key) {
 
 impl Visit<'_> {
     /// Takes what encoding needs out of the table, or says why nothing can be sent: `None` when that is out already.
-    #[inline]
+    #[inline(always)]
     fn check_out<P: Codec>(&mut self, limit: Limit) -> Result<(P, Box<Outbound>), Option<SendStatus>> {
         if self.status != Status::Established {
             return Err(SendStatus::Closed.into());
@@ -132,7 +132,7 @@ impl Visit<'_> {
     }
 
     /// Puts everything back and decides when it leaves. The second answer asks for [`reactor::Reactor::touch`].
-    #[inline]
+    #[inline(always)]
     fn check_in<P: Codec>(
         &mut self,
         before: usize,

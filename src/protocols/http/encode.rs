@@ -270,12 +270,17 @@ pub(super) fn chunk(bytes: &[u8], output: &mut Output<'_>) {
     output.bytes(b"\r\n");
 }
 
-#[inline]
+#[inline(always)]
 fn status_line(tail: &mut Vec<u8>, response: &Response, http10: bool) {
     if response.status == 200 && response.reason.is_none() && !http10 && !response.http10 {
         tail.extend_from_slice(b"HTTP/1.1 200 OK\r\n");
-        return;
+    } else {
+        other_status_line(tail, response, http10);
     }
+}
+
+#[inline(never)]
+fn other_status_line(tail: &mut Vec<u8>, response: &Response, http10: bool) {
     tail.extend_from_slice(if http10 || response.http10 { b"HTTP/1.0 " } else { b"HTTP/1.1 " });
     decimal(tail, response.status.into());
     tail.push(b' ');
@@ -284,14 +289,20 @@ fn status_line(tail: &mut Vec<u8>, response: &Response, http10: bool) {
 }
 
 /// The app's own lines, but for those that would contradict the framing.
+#[inline(always)]
 fn own_lines(tail: &mut Vec<u8>, response: &Response, close: bool, head_only: bool) {
     let headers = &response.headers;
     let lies = close && headers.has(Known::Connection) && !response.wants_close();
     if !lies && !headers.has(Known::TransferEncoding) && (head_only || !headers.has(Known::ContentLength)) {
         tail.extend_from_slice(headers.as_bytes());
-        return;
+    } else {
+        honest_lines(tail, response, lies, head_only);
     }
-    for (name, value) in headers.lines() {
+}
+
+#[inline(never)]
+fn honest_lines(tail: &mut Vec<u8>, response: &Response, lies: bool, head_only: bool) {
+    for (name, value) in response.headers.lines() {
         let kept = match name.len() {
             10 if name.eq_ignore_ascii_case("connection") => {
                 if lies {

@@ -179,7 +179,8 @@ fn parse(input: &[u8]) -> Result<(Head, usize), Refusal> {
         return Err(Refusal::malformed("a request target of no known form"));
     }
     let mut request = Request::empty();
-    request.set_head(bytes, method.as_bytes(), target, minor);
+    request.set_head(bytes, method.as_bytes(), minor);
+    request.set_target(target);
     let mut rules = Rules::default();
     for line in &*parsed.headers {
         let name = line.name.as_bytes();

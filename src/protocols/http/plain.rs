@@ -5,6 +5,7 @@
 //!
 //! Invariant: what is accepted here is accepted there, with the same outcome; tests and fuzzing compare the two.
 
+use super::class::TOKEN;
 use super::head::{HEAD_LIMIT, HEADERS_LIMIT, Head, Rules};
 use super::parts::Field;
 use super::request::Request;
@@ -45,7 +46,8 @@ pub(super) fn read(input: &[u8]) -> Option<(Head, usize)> {
     if !is_plain {
         return None;
     }
-    request.set_head(head, method, std::str::from_utf8(target).ok()?, minor);
+    request.set_head(head, method, minor);
+    request.set_ascii_target(target.len());
     Some((rules.finish(request, method, minor).ok()?, length))
 }
 
@@ -90,16 +92,8 @@ fn is_odd(byte: u8) -> bool {
 fn name_length(line: &[u8]) -> Option<usize> {
     match line.first_chunk() {
         Some(block) => length_in_block(block),
-        None => length_in_short(line),
+        None => line.iter().position(|byte| !TOKEN.has(*byte)),
     }
-}
-
-/// Near the end of the input.
-#[inline(never)]
-fn length_in_short(line: &[u8]) -> Option<usize> {
-    let mut block = [0; NAME];
-    block.get_mut(..line.len())?.copy_from_slice(line);
-    length_in_block(&block)
 }
 
 /// Looks at all bytes at once, then for the first that is none: names are too short for a loop to be quick.

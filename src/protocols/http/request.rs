@@ -222,13 +222,29 @@ impl Request {
     /// Takes a copy of the head, blank line included, to which the fields refer.
     #[inline]
     #[allow(clippy::cast_possible_truncation)] // a head is at most HEAD_LIMIT + 4 bytes long
-    pub(super) fn set_head(&mut self, head: &[u8], method: &[u8], target: &str, minor: u8) {
+    pub(super) fn set_head(&mut self, head: &[u8], method: &[u8], minor: u8) {
         let parts = &mut *self.parts;
         parts.buffer.extend_from_slice(head);
-        parts.target.push_str(target);
         parts.head_length = head.len() as u16;
         parts.method_length = method.len() as u16;
         parts.minor = minor;
+    }
+
+    #[inline]
+    pub(super) fn set_target(&mut self, target: &str) {
+        self.parts.target.push_str(target);
+    }
+
+    /// Takes the target, of so many bytes, from a head that is all ASCII.
+    #[inline]
+    pub(super) fn set_ascii_target(&mut self, length: usize) {
+        let parts = &mut *self.parts;
+        let start = usize::from(parts.method_length) + 1;
+        let end = start + length;
+        // Whole words from an aligned start are validated quickest, so what stands around the target is too.
+        let around = parts.buffer.get(..end.next_multiple_of(16)).unwrap_or(&parts.buffer);
+        let text = std::str::from_utf8(around).unwrap_or_default();
+        parts.target.push_str(text.get(start..end).unwrap_or_default());
     }
 
     #[inline]
