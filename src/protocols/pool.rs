@@ -1,7 +1,12 @@
 //! Buffers that are used again: a small stack of empty `Vec<u8>` per thread.
 //!
-//! Invariants: at most 1 MiB in all and 64 KiB each; a thread that never took a buffer keeps none, so what was decoded
+//! More come in than go out, because texts that the app has made and sent end here too. So what came last stays, being
+//! most likely to fit what comes next, and what came first is freed.
+//!
+//! Invariants: at most 64 buffers, 1 MiB in all and 64 KiB each; a thread that never took a buffer keeps none, so what was decoded
 //! on the loop and dropped on another thread is freed there.
+
+use std::collections::VecDeque;
 
 use crate::shared::{Leaked, Shared};
 
@@ -9,6 +14,8 @@ use crate::shared::{Leaked, Shared};
 const LARGEST: usize = 64 * 1024;
 /// All buffers of a thread together keep at most this many bytes.
 const TOTAL: usize = 1024 * 1024;
+/// And there are at most so many: of short ones, a mebibyte would cost many times that beside its bytes.
+const COUNT: usize = 64;
 
 thread_local! {
     static POOL: Leaked<Shared<Pool>> = const { Leaked::new() };
@@ -16,7 +23,8 @@ thread_local! {
 
 #[derive(Default)]
 struct Pool {
-    buffers: Vec<Vec<u8>>,
+    /// The oldest first.
+    buffers: VecDeque<Vec<u8>>,
     bytes: usize,
     used: bool,
 }
@@ -26,7 +34,7 @@ struct Pool {
 pub(crate) fn take() -> Vec<u8> {
     with(|pool| {
         pool.used = true;
-        let buffer = pool.buffers.pop()?;
+        let buffer = pool.buffers.pop_back()?;
         pool.bytes -= buffer.capacity();
         Some(buffer)
     })
@@ -41,10 +49,14 @@ pub(crate) fn give(mut buffer: Vec<u8>) {
         return;
     }
     with(|pool| {
-        if pool.used && pool.bytes + capacity <= TOTAL {
-            buffer.clear();
-            pool.bytes += capacity;
-            pool.buffers.push(buffer);
+        if !pool.used {
+            return;
+        }
+        buffer.clear();
+        pool.bytes += capacity;
+        pool.buffers.push_back(buffer);
+        while pool.bytes > TOTAL || pool.buffers.len() > COUNT {
+            pool.bytes -= pool.buffers.pop_front().map_or(0, |oldest| oldest.capacity());
         }
     });
 }
@@ -52,7 +64,7 @@ pub(crate) fn give(mut buffer: Vec<u8>) {
 /// Frees what the thread keeps.
 pub(crate) fn clear() {
     with(|pool| {
-        pool.buffers = Vec::new();
+        pool.buffers = VecDeque::new();
         pool.bytes = 0;
         pool.used = false;
     });
@@ -84,6 +96,20 @@ mod tests {
         }
         give(Vec::with_capacity(LARGEST + 1));
         assert!(with(|pool| pool.bytes <= TOTAL && pool.buffers.len() <= TOTAL / LARGEST));
+        clear();
+    }
+
+    #[test]
+    fn of_many_short_ones_the_last_are_kept() {
+        give(take());
+        for length in 1..=10_000 {
+            give(Vec::with_capacity(length % 50 + 1));
+        }
+        give(Vec::with_capacity(1000));
+        assert!(with(
+            |pool| pool.buffers.len() == COUNT && pool.bytes == pool.buffers.iter().map(Vec::capacity).sum::<usize>()
+        ));
+        assert!(take().capacity() >= 1000);
         clear();
     }
 
