@@ -176,8 +176,7 @@ fn fail(name: &str, failure: Result<Result<(), BoxError>, Box<dyn Any + Send>>) 
             if POLICY.get() == PanicPolicy::Propagate {
                 panic::resume_unwind(payload);
             }
-            // A payload may panic again when dropped; it is worth less than the process.
-            std::mem::forget(payload);
+            give_up(payload);
             text
         }
     };
@@ -195,9 +194,18 @@ fn error_text(error: BoxError) -> String {
         drop(error);
     }));
     if let Err(payload) = told {
-        std::mem::forget(payload);
+        give_up(payload);
     }
     text
+}
+
+/// Drops what a panic was raised with: a user's value, whose destructor may panic again. What that one is raised with is
+/// worth less than the process.
+fn give_up(payload: Box<dyn Any + Send>) {
+    let _inside = Inside(INSIDE.replace(true));
+    if let Err(second) = panic::catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+        std::mem::forget(second);
+    }
 }
 
 fn panic_text(payload: &(dyn Any + Send)) -> String {

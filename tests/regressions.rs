@@ -3,6 +3,8 @@
 
 mod support;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use support::{Log, OnDrop, answers, boom, get};
@@ -422,4 +424,28 @@ fn a_head_with_bare_line_feeds_is_refused_at_once_and_not_when_its_time_is_over(
     assert_eq!(status_of("\n"), "400");
     assert_eq!(status_of("GET / HTTP/1.1\r\nHost: a\r\n\n"), "400");
     assert_eq!(status_of("GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n\n\n"), "200", "a body may hold any");
+}
+
+#[test]
+fn what_a_panic_was_raised_with_is_dropped_even_when_that_panics_again() {
+    let sim = Simulation::new();
+    Worker::set_panic_policy(PanicPolicy::CloseConnection);
+    let worker = Worker::<Http>::new("");
+    let dropped = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&dropped);
+    worker.on_message(move |_, request| {
+        let (count, again) = (Arc::clone(&count), request.path() == "/again");
+        let payload = OnDrop(move || {
+            count.fetch_add(1, Ordering::Relaxed);
+            assert!(!again, "once more");
+        });
+        std::panic::panic_any(payload);
+    });
+    for (path, count) in [("/", 1), ("/again", 2), ("/", 3)] {
+        let peer = sim.connect(worker);
+        peer.write(get(path));
+        sim.run();
+        assert!(peer.read_text().starts_with("HTTP/1.1 500 ") && peer.is_closed(), "{path}");
+        assert_eq!(dropped.load(Ordering::Relaxed), count, "{path}");
+    }
 }
