@@ -1,15 +1,13 @@
-//! Servers as processes: how they end, what they say when they cannot start, and what happens without descriptors.
+//! Servers as processes: how they end, and what they say when they cannot start.
 
 mod outside;
 
 use std::io::Write;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
-use std::thread;
-use std::time::Duration;
 
-use outside::{PATIENCE, Process, address_in, ask, connect, example, now, read_to_end, start_example};
+use outside::{Process, address_in, ask, connect, example, read_to_end, start_example};
 
 const SIGINT: i32 = 2;
 const SIGTERM: i32 = 15;
@@ -95,60 +93,4 @@ fn an_address_that_cannot_be_had_ends_the_process_with_its_name_and_the_cause() 
         assert!(!errors.contains("panicked"), "{address}: {errors}");
         assert_eq!(errors.lines().count(), 1, "one line says it all: {errors}");
     }
-}
-
-#[test]
-fn without_descriptors_connections_are_served_and_new_ones_wait_without_a_spin() {
-    const CLIENTS: usize = 200;
-    let limited = "ulimit -n 64 && exec \"$0\" 127.0.0.1:0";
-    let server = Process::start(Command::new("sh").args(["-c", limited]).arg(example("lifecycle")));
-    let address = address_in(&server.line());
-    let mut waiting: Vec<TcpStream> = (0..CLIENTS).map(|_| connect(address)).collect();
-    let mut accepted = 0;
-    let start = now();
-    // Descriptors are what ends accepting, so the process has none left when it has taken in what it can.
-    while server.descriptors() < 64 {
-        assert!(start.elapsed() < PATIENCE, "{} descriptors in use", server.descriptors());
-        thread::sleep(Duration::from_millis(5));
-    }
-    while server.try_line().is_some_and(|line| line == "connect") {
-        accepted += 1;
-    }
-    assert!((40..64).contains(&accepted), "{accepted} of {CLIENTS} connections stand");
-
-    let before = cpu_time(&server);
-    let start = now();
-    while start.elapsed() < Duration::from_secs(1) {
-        for client in &mut waiting[..accepted] {
-            ask(client, "/", "ok\n");
-        }
-        thread::sleep(Duration::from_millis(100));
-    }
-    let used = cpu_time(&server) - before;
-    assert!(used < start.elapsed() / 5, "{used:?} of processor time in {:?}", start.elapsed());
-
-    // Those that stand hang up, and those that wait come in: in an instant, on a machine that has one to spare.
-    let mut best = Duration::MAX;
-    for _ in 0..2 {
-        let gone: Vec<TcpStream> = waiting.drain(..accepted).collect();
-        for client in &mut waiting[..accepted] {
-            write!(client, "GET / HTTP/1.1\r\nHost: test\r\n\r\n").expect("the request is sent");
-        }
-        let start = now();
-        drop(gone);
-        for client in &mut waiting[..accepted] {
-            outside::read_until(client, "ok\n");
-        }
-        best = best.min(start.elapsed());
-    }
-    assert!(best < Duration::from_millis(300), "{best:?} until those that waited were served");
-}
-
-/// The processor time a process has used. The system counts it in hundredths of a second.
-fn cpu_time(process: &Process) -> Duration {
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", process.id())).expect("the process is there");
-    let (_, fields) = stat.rsplit_once(") ").expect("the name stands in parentheses");
-    // utime and stime, the 14th and 15th field; the third comes first here.
-    let ticks = fields.split(' ').skip(11).take(2).filter_map(|field| field.parse::<u64>().ok());
-    Duration::from_millis(ticks.sum::<u64>() * 10)
 }
