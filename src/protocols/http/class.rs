@@ -9,7 +9,21 @@ pub(super) static TOKEN: Class = Class::alphanumeric_and(b"!#$%&'*+-.^_`|~");
 /// `unreserved` and `sub-delims` of RFC 3986: what a host's name is made of, escapes apart.
 pub(super) static HOST_NAME: Class = Class::alphanumeric_and(b"-._~!$&'()*+,;=");
 
+/// Where the path of a target ends: at its query, its fragment, or with the target.
+pub(super) static PATH_END: Class = Class::these(b"?# \r\n");
+
 impl Class {
+    #[allow(clippy::indexing_slicing)] // evaluated by the compiler
+    const fn these(bytes: &[u8]) -> Self {
+        let mut class = [false; 256];
+        let mut at = 0;
+        while at < bytes.len() {
+            class[bytes[at] as usize] = true;
+            at += 1;
+        }
+        Self(class)
+    }
+
     #[allow(clippy::indexing_slicing)] // evaluated by the compiler
     const fn alphanumeric_and(others: &[u8]) -> Self {
         let mut class = [false; 256];

@@ -190,7 +190,7 @@ fn parse(input: &[u8]) -> Result<(Head, usize), Refusal> {
             return Err(Refusal::malformed("a line of the head does not end in CRLF"));
         }
         rules.look_at(name, line.value)?;
-        request.push(field);
+        request.fields_mut().push(field);
     }
     Ok((rules.finish(request, method.as_bytes(), minor)?, bytes.len()))
 }

@@ -35,6 +35,8 @@ pub(super) struct Parts {
     pub(super) buffer: Vec<u8>,
     pub(super) head_length: u16,
     pub(super) method_length: u16,
+    /// Of the target, what stands before the first `?` or `#`.
+    pub(super) path_length: u16,
     pub(super) minor: u8,
     /// ASCII, and asked for by every app: kept as text, so that it is not validated each time.
     pub(super) target: String,

@@ -5,7 +5,7 @@
 //!
 //! Invariant: what is accepted here is accepted there, with the same outcome; tests and fuzzing compare the two.
 
-use super::class::TOKEN;
+use super::class::{PATH_END, TOKEN};
 use super::head::{HEAD_LIMIT, HEADERS_LIMIT, Head, Rules};
 use super::parts::Field;
 use super::request::Request;
@@ -16,26 +16,12 @@ const BLOCK: usize = 64;
 const NAME: usize = 32;
 
 /// The head at the start of `input` and its length, blank line included; `None` unless it is complete and plain.
-#[inline(never)] // alone it has the registers for itself
 pub(super) fn read(input: &[u8]) -> Option<(Head, usize)> {
-    let (method, target, minor, mut at) = request_line(input)?;
+    let (method, (path, target), minor, first_line) = request_line(input)?;
     let mut request = Request::empty();
     let mut rules = Rules::default();
-    loop {
-        let line = input.get(at..)?;
-        let colon = name_length(line)?;
-        if colon == 0 {
-            break;
-        }
-        let (name, rest) = line.split_at_checked(colon)?;
-        let length = memchr::memchr(b'\n', rest)?;
-        let Some([b':', value @ .., b'\r']) = rest.get(..length) else { return None };
-        rules.look_at(name, value).ok()?;
-        let colon = at + colon;
-        request.push(Field::new(at, colon, colon + length - 1));
-        at = colon + length + 1;
-    }
-    let lines = request.field_count();
+    let at = header_lines(input, first_line, request.fields_mut(), &mut rules)?;
+    let lines = request.fields_mut().len();
     let length = at + 2;
     let head = input.get(..length)?;
     let is_plain = lines <= HEADERS_LIMIT
@@ -47,22 +33,43 @@ pub(super) fn read(input: &[u8]) -> Option<(Head, usize)> {
         return None;
     }
     request.set_head(head, method, minor);
-    request.set_ascii_target(target.len());
+    request.set_ascii_target(path, target);
     Some((rules.finish(request, method, minor).ok()?, length))
 }
 
-/// Method, target, minor version, and where the next line begins.
+/// Takes the lines from `at` on; answers where the first is that begins with no name.
+#[inline(never)] // the hottest loop there is: alone it has the registers for itself
+fn header_lines(input: &[u8], mut at: usize, fields: &mut Vec<Field>, rules: &mut Rules) -> Option<usize> {
+    loop {
+        let line = input.get(at..)?;
+        let colon = name_length(line)?;
+        if colon == 0 {
+            return Some(at);
+        }
+        let (name, rest) = line.split_at_checked(colon)?;
+        let length = memchr::memchr(b'\n', rest)?;
+        let Some([b':', value @ .., b'\r']) = rest.get(..length) else { return None };
+        rules.look_at(name, value).ok()?;
+        let colon = at + colon;
+        fields.push(Field::new(at, colon, colon + length - 1));
+        at = colon + length + 1;
+    }
+}
+
+/// Method, length of the path and of the target, minor version, and where the next line begins.
 #[inline]
-fn request_line(input: &[u8]) -> Option<(&[u8], &[u8], u8, usize)> {
+fn request_line(input: &[u8]) -> Option<(&[u8], (usize, usize), u8, usize)> {
     let (method, rest) = input.split_at_checked(name_length(input)?)?;
     let [b' ', rest @ ..] = rest else { return None };
-    let (target, rest) = rest.split_at_checked(rest.iter().position(|byte| *byte <= b' ')?)?;
-    let minor = match rest {
+    let path = rest.iter().position(|byte| PATH_END.has(*byte))?;
+    let (_, query) = rest.split_at_checked(path)?;
+    let target = path + query.iter().position(|byte| *byte <= b' ')?;
+    let minor = match rest.get(target..)? {
         [b' ', b'H', b'T', b'T', b'P', b'/', b'1', b'.', minor @ (b'0' | b'1'), b'\r', b'\n', ..] => minor - b'0',
         _ => return None,
     };
-    let is_plain = !method.is_empty() && method != b"CONNECT" && target.first() == Some(&b'/');
-    is_plain.then_some((method, target, minor, method.len() + 1 + target.len() + 11))
+    let is_plain = !method.is_empty() && method != b"CONNECT" && rest.first() == Some(&b'/');
+    is_plain.then_some((method, (path, target), minor, method.len() + 1 + target + 11))
 }
 
 /// How many bytes are not printable ASCII.
@@ -88,7 +95,7 @@ fn is_odd(byte: u8) -> bool {
 }
 
 /// How long the name at the start of `line` is, if it is shorter than most.
-#[inline(always)] // the loop over the lines is the hottest there is
+#[inline(always)]
 fn name_length(line: &[u8]) -> Option<usize> {
     match line.first_chunk() {
         Some(block) => length_in_block(block),

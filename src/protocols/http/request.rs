@@ -230,15 +230,18 @@ impl Request {
         parts.minor = minor;
     }
 
-    #[inline]
+    #[allow(clippy::cast_possible_truncation)] // shorter than the head
     pub(super) fn set_target(&mut self, target: &str) {
         self.parts.target.push_str(target);
+        self.parts.path_length = target.find(['?', '#']).unwrap_or(target.len()) as u16;
     }
 
     /// Takes the target, of so many bytes, from a head that is all ASCII.
     #[inline]
-    pub(super) fn set_ascii_target(&mut self, length: usize) {
+    #[allow(clippy::cast_possible_truncation)] // shorter than the head
+    pub(super) fn set_ascii_target(&mut self, path_length: usize, length: usize) {
         let parts = &mut *self.parts;
+        parts.path_length = path_length as u16;
         let start = usize::from(parts.method_length) + 1;
         let end = start + length;
         // Whole words from an aligned start are validated quickest, so what stands around the target is too.
@@ -248,13 +251,8 @@ impl Request {
     }
 
     #[inline]
-    pub(super) fn push(&mut self, field: Field) {
-        self.parts.fields.push(field);
-    }
-
-    #[inline]
-    pub(super) fn field_count(&self) -> usize {
-        self.parts.fields.len()
+    pub(super) fn fields_mut(&mut self) -> &mut Vec<Field> {
+        &mut self.parts.fields
     }
 
     /// Appends a piece of a body of which `rest` bytes, this piece included, are still to come. Room grows with what
@@ -284,25 +282,10 @@ impl Request {
     }
 
     /// Path and query of the target.
+    #[inline]
     fn split_target(&self) -> (&str, &str) {
-        let target = self.uri();
-        // Targets are short: a plain loop is over before a search of memchr's has begun.
-        let (path, query) = match target.bytes().position(|byte| matches!(byte, b'?' | b'#')) {
-            None => (target, ""),
-            Some(end) => {
-                let (path, rest) = target.split_at(end);
-                let query = rest.strip_prefix('?').unwrap_or_default();
-                (path, query.split_once('#').map_or(query, |(query, _fragment)| query))
-            }
-        };
-        if path.starts_with('/') {
-            return (path, query);
-        }
-        // Absolute form, as sent to proxies: scheme://authority/path
-        match path.split_once("://") {
-            Some((_, rest)) => (rest.find('/').and_then(|at| rest.get(at..)).unwrap_or("/"), query),
-            None => (path, query),
-        }
+        let (path, rest) = self.uri().split_at_checked(usize::from(self.parts.path_length)).unwrap_or_default();
+        if rest.is_empty() && path.starts_with('/') { (path, "") } else { split_rest(path, rest) }
     }
 
     #[cold]
@@ -334,6 +317,20 @@ impl Request {
     /// Text that the parser has checked to be ASCII.
     fn text(&self, span: (u16, u16)) -> &str {
         std::str::from_utf8(self.bytes(span)).unwrap_or_default()
+    }
+}
+
+/// Path and query of a target with something behind its path, or without a slash in front of it.
+fn split_rest<'a>(path: &'a str, rest: &'a str) -> (&'a str, &'a str) {
+    let query = rest.strip_prefix('?').unwrap_or_default();
+    let query = query.split_once('#').map_or(query, |(query, _fragment)| query);
+    if path.starts_with('/') {
+        return (path, query);
+    }
+    // Absolute form, as sent to proxies: scheme://authority/path
+    match path.split_once("://") {
+        Some((_, rest)) => (rest.find('/').and_then(|at| rest.get(at..)).unwrap_or("/"), query),
+        None => (path, query),
     }
 }
 
