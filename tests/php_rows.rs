@@ -1,0 +1,295 @@
+//! The promise: what PHP Workerman's own tests show of HTTP and of connections is tested here, row by row. Where we do
+//! otherwise, the row says which RFC asks for it; what needs members that do not exist yet, says which.
+//!
+//! [`SECTIONS`] is the list: 18 rows of heads, 10 of chunked bodies, 4 of answers and pipelining, 4 of connections. A row is
+//! checked by inputs of the table (`php_rows/cases.rs`), by tests of this file, or later.
+
+mod common;
+
+#[path = "php_rows/cases.rs"]
+mod cases;
+
+use std::time::Duration;
+
+use cases::{Case, Outcome, cases};
+use common::{DATE, GET, Log, answers, exchange, serve, text};
+use workerman::{Http, Request, Response, Status, TcpConnection, Worker};
+
+/// A row of PHP's tests.
+struct Row {
+    what: &'static str,
+    /// How many inputs of the table belong to it.
+    cases: usize,
+    /// Tests of this file.
+    tests: &'static [&'static str],
+    /// What those tests find otherwise than PHP, and why. Inputs of the table name theirs themselves.
+    differs: &'static str,
+    /// What cannot be tested yet, for lack of which member.
+    later: &'static str,
+}
+
+const fn inputs(what: &'static str, cases: usize) -> Row {
+    Row { what, cases, tests: &[], differs: "", later: "" }
+}
+
+const fn tested(what: &'static str, tests: &'static [&'static str]) -> Row {
+    Row { what, cases: 0, tests, differs: "", later: "" }
+}
+
+const fn later(what: &'static str, later: &'static str) -> Row {
+    Row { what, cases: 0, tests: &[], differs: "", later }
+}
+
+const DECODED: &[&str] = &["a_request_is_what_was_sent"];
+const HEAD_AS_SENT: &str =
+    "RFC 9112 §7.1.3 puts a length in place of the coding only as an example: the head stays as it was sent";
+
+/// The sections of PHP's tests, how many rows each has, and the rows.
+const SECTIONS: [(&str, usize, &[Row]); 4] =
+    [("heads", 18, HEADS), ("chunked", 10, CHUNKED), ("answers", 4, ANSWERS), ("connections", 4, CONNECTIONS)];
+
+const HEADS: &[Row] = &[
+    later("requestClass gives the class of requests, and restores it", "requestClass: requests are of one type"),
+    inputs("bytes without an end", 1),
+    inputs("a method that is none of the seven", 1),
+    inputs("a length over maxPackageSize", 1),
+    inputs("HTTP/1.1 without headers", 1),
+    inputs("malformed header lines", 12),
+    inputs("two Hosts", 2),
+    inputs("two transfer codings", 2),
+    inputs("a name with an underscore", 1),
+    inputs("bad Hosts", 8),
+    inputs("good Hosts", 11),
+    Row { tests: DECODED, ..inputs("HTTP/1.0", 5) },
+    inputs("16 KiB of bytes without an end", 2),
+    inputs("a head of 16 KiB", 2),
+    inputs("a path of 500 bytes", 1),
+    inputs("requests of all kinds", 6),
+    inputs("request lines that are none", 16),
+    inputs("lengths and codings", 10),
+];
+
+const CHUNKED: &[Row] = &[
+    inputs("chunked bodies", 12),
+    inputs("chunked bodies that are not complete", 4),
+    inputs("malformed chunks", 5),
+    inputs("chunked bodies over maxPackageSize", 4),
+    Row { differs: HEAD_AS_SENT, later: "trailer", ..tested("two chunks, decoded", DECODED) },
+    Row { later: "trailer", ..tested("trailers, decoded", DECODED) },
+    Row { differs: HEAD_AS_SENT, later: "post", ..tested("chunked JSON, decoded", DECODED) },
+    Row { later: "trailer", ..tested("chunked bodies at the edge, decoded", DECODED) },
+    Row { later: "trailer", ..tested("found, then decoded", DECODED) },
+    later("names of trailers in any case, with a default", "trailer"),
+];
+
+const ANSWERS: &[Row] = &[
+    Row {
+        differs: "RFC 9110 §6.6.1: a `Date` in every answer",
+        later: "TcpConnection::headers",
+        ..tested("text, with headers", &["an_answer_has_phps_bytes"])
+    },
+    Row {
+        differs: "RFC 9110 §6.6.1: a `Date` in every answer",
+        later: "TcpConnection::headers",
+        ..tested("a Response, with headers", &["an_answer_has_phps_bytes"])
+    },
+    tested("the same bytes, decoded twice", &["the_same_bytes_are_equal_requests"]),
+    Row { tests: &["requests_of_one_write_come_in_order"], ..inputs("pipelining", 5) },
+];
+
+const CONNECTIONS: &[Row] = &[
+    tested("two requests in one write", &["requests_of_one_write_come_in_order"]),
+    tested("end() with nothing queued", &["an_ended_connection_closes_when_its_linger_time_is_over"]),
+    Row {
+        later: "Text: tested with requests",
+        ..tested("end() with a message behind", &["nothing_behind_an_end_is_delivered"])
+    },
+    later("a connected UDP socket", "AsyncUdpConnection"),
+];
+
+/// What came of an input: what was delivered, and what the framework said to the rest.
+fn observe(case: &Case, segment: usize) -> Outcome {
+    let delivered = Log::new();
+    let write = delivered.writer();
+    let (simulation, worker) = serve(move |connection: TcpConnection<Http>, request: Request| {
+        write(request);
+        connection.send("ok")
+    });
+    let limit = case.limit;
+    worker.on_connect(move |connection| connection.set_max_package_size(limit));
+    let peer = simulation.connect(worker);
+    for piece in case.input.as_bytes().chunks(segment) {
+        peer.write(piece);
+        simulation.run();
+    }
+    let wire = peer.read();
+    let refusals: Vec<_> = answers(&wire).into_iter().filter(|answer| answer.status() != 200).collect();
+    let count = delivered.take().len();
+    assert_eq!(answers(&wire).len(), count + refusals.len(), "{case:?}");
+    match refusals.as_slice() {
+        [] if count == 0 => {
+            assert!(wire.is_empty() && !peer.is_finished(), "it waits: {case:?}");
+            Outcome::Waits
+        }
+        [] => Outcome::Delivered(count),
+        [refusal] => {
+            assert_eq!(refusal.header("connection"), Some("close"), "{case:?}");
+            assert!(count == 0 && peer.is_finished(), "{case:?}");
+            Outcome::Refused(refusal.status())
+        }
+        more => panic!("{} refusals: {case:?}", more.len()),
+    }
+}
+
+#[test]
+fn every_input_of_the_table_has_its_outcome_however_it_comes() {
+    let mut wrong = Vec::new();
+    for case in cases() {
+        for segment in [usize::MAX, 1] {
+            let found = observe(&case, segment);
+            if found != case.ours {
+                wrong.push(format!("{found:?} in segments of {segment}: {case:?}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_row_is_there_and_every_difference_has_its_reason() {
+    for (section, count, rows) in SECTIONS {
+        assert_eq!(rows.len(), count, "rows of {section}");
+    }
+    let rows: Vec<_> = SECTIONS.iter().flat_map(|(_, _, rows)| *rows).collect();
+    let cases = cases();
+    let own_text = include_str!("php_rows.rs");
+    for (number, row) in (1..).zip(&rows) {
+        let found = cases.iter().filter(|case| case.row == number).count();
+        assert_eq!(found, row.cases, "inputs of row {number}, {}", row.what);
+        for test in row.tests {
+            assert!(own_text.contains(&format!("fn {test}()")), "row {number}: there is no test {test}");
+        }
+        assert!(row.differs.is_empty() || row.differs.starts_with("RFC "), "row {number}: {}", row.differs);
+        assert!(row.cases > 0 || !row.tests.is_empty() || !row.later.is_empty(), "row {number} is checked by nothing");
+    }
+    for case in &cases {
+        let row = usize::from(case.row);
+        assert!((1..=rows.len()).contains(&row), "{case:?}");
+        assert_eq!(case.php != case.ours, case.why.starts_with("RFC "), "the RFC that asks for it: {case:?}");
+    }
+}
+
+#[test]
+fn a_request_is_what_was_sent() {
+    let chunked = |body: &str| format!("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{body}");
+    let json = "POST / HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n\
+                f\r\n{\"key\":\"value\"}\r\n0\r\n\r\n";
+    let table = [
+        // Row 12.
+        ("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n".to_owned(), "1.0", Some("keep-alive"), ""),
+        ("GET / HTTP/1.0\r\nConnection: close\r\n\r\n".to_owned(), "1.0", Some("close"), ""),
+        // Rows 23, 24 and 25.
+        (chunked("5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n"), "1.1", None, "hello world"),
+        (chunked("5\r\nhello\r\n0\r\nChecksum: abc123\r\nExpires: Wed\r\n\r\n"), "1.1", None, "hello"),
+        (json.to_owned(), "1.1", None, "{\"key\":\"value\"}"),
+        // Row 26.
+        (chunked("0\r\n\r\n"), "1.1", None, ""),
+        (chunked("03\r\nabc\r\n0\r\n\r\n"), "1.1", None, "abc"),
+        (chunked("3\r\nabc\r\n0\r\nX-Sig:   sig   \r\nV:v \r\n\r\n"), "1.1", None, "abc"),
+        (chunked("2\r\nab\r\n2\r\ncd\r\n0\r\nEtag: \"x\"\r\n\r\n"), "1.1", None, "abcd"),
+        // Row 27.
+        (chunked("4\r\nfour\r\n0\r\nX-T: one\r\n\r\n"), "1.1", None, "four"),
+    ];
+    for (wire, version, connection, body) in table {
+        let delivered = Log::new();
+        let write = delivered.writer();
+        let (simulation, worker) = serve(move |connection: TcpConnection<Http>, request: Request| {
+            write(request);
+            connection.send("ok")
+        });
+        exchange(&simulation, worker, &wire);
+        let [request] = <[Request; 1]>::try_from(delivered.take()).expect("one request");
+        assert_eq!((request.protocol_version(), request.header("connection")), (version, connection), "{wire}");
+        assert_eq!(request.raw_body(), body.as_bytes(), "{wire}");
+        let coding = wire.contains("chunked").then_some("chunked");
+        assert_eq!((request.header("transfer-encoding"), request.header("content-length")), (coding, None), "{wire}");
+        for trailer in ["checksum", "x-sig", "v", "etag", "x-t"] {
+            assert_eq!(request.header(trailer), None, "a trailer is no header: {wire}");
+        }
+    }
+}
+
+#[test]
+fn an_answer_has_phps_bytes() {
+    let lines = [("foo", "bar"), ("jhdxr", "a"), ("jhdxr", "b")];
+    let (simulation, worker) = serve(move |connection: TcpConnection<Http>, request: Request| match request.path() {
+        "/text" => connection.send("xiami"),
+        _ => connection.send(Response::new(200, &lines, "xiami")),
+    });
+    let own = "foo: bar\r\njhdxr: a\r\njhdxr: b\r\n";
+    for (path, own) in [("/text", ""), ("/response", own)] {
+        let (_peer, bytes) = exchange(&simulation, worker, common::get(path));
+        let expected = format!(
+            "HTTP/1.1 200 OK\r\n{own}Connection: keep-alive\r\nContent-Type: text/html;charset=utf-8\r\n\
+             Content-Length: 5\r\n{DATE}\r\nxiami"
+        );
+        assert_eq!(text(bytes), expected);
+    }
+}
+
+#[test]
+fn the_same_bytes_are_equal_requests() {
+    let delivered = Log::new();
+    let write = delivered.writer();
+    let (simulation, worker) = serve(move |connection: TcpConnection<Http>, request: Request| {
+        write(request);
+        connection.send("ok")
+    });
+    exchange(&simulation, worker, GET.repeat(2));
+    let [one, two] = <[Request; 2]>::try_from(delivered.take()).expect("two requests");
+    assert_eq!(one, two);
+}
+
+#[test]
+fn requests_of_one_write_come_in_order() {
+    let first = "GET /first HTTP/1.1\r\nHost: a\r\n\r\nGET /second HTTP/1.1\r\nHost: a\r\n\r\n";
+    let post = "POST /save HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabcGET /after HTTP/1.1\r\nHost: a\r\n\r\n";
+    let table = [(first, ["GET /first ", "GET /second "]), (post, ["POST /save abc", "GET /after "])];
+    for (wire, expected) in table {
+        let delivered = Log::new();
+        let write = delivered.writer();
+        let (simulation, worker) = serve(move |connection: TcpConnection<Http>, request: Request| {
+            write(format!("{} {} {}", request.method(), request.path(), text(request.raw_body())));
+            connection.send("ok")
+        });
+        exchange(&simulation, worker, wire);
+        assert_eq!(delivered.take(), expected);
+    }
+}
+
+#[test]
+fn an_ended_connection_closes_when_its_linger_time_is_over() {
+    let (simulation, worker) = serve(|_, _| {});
+    let peer = simulation.connect(worker);
+    let connection = worker.connections().next().expect("a connection");
+    connection.set_linger_timeout(0.01);
+    connection.end();
+    simulation.run();
+    assert_eq!((connection.status(), peer.is_closed()), (Status::Ending, false));
+    simulation.advance(Duration::from_millis(9));
+    assert_eq!((connection.status(), peer.is_closed()), (Status::Ending, false));
+    simulation.advance(Duration::from_millis(2));
+    assert_eq!((connection.status(), peer.is_closed()), (Status::Closed, true));
+}
+
+#[test]
+fn nothing_behind_an_end_is_delivered() {
+    let delivered = Log::new();
+    let write = delivered.writer();
+    let (simulation, worker): (_, Worker<Http>) = serve(move |connection: TcpConnection<Http>, request: Request| {
+        write(request.path().to_owned());
+        connection.end();
+    });
+    exchange(&simulation, worker, common::get("/a") + &common::get("/b"));
+    assert_eq!(delivered.take(), ["/a"]);
+}
