@@ -215,7 +215,7 @@ pub mod fuzz {
 
     /// Feeds pieces as a connection does: what was not consumed comes again, and a codec at rest is packed in between.
     pub fn receive<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, max_package_size: usize) -> Outcome {
-        let limits = Limits { max_package_size };
+        let limits = Limits { max_package_size, common_methods_only: false };
         let (mut outcome, mut codec, mut waiting) = (Outcome::default(), Http::default(), Vec::new());
         for piece in pieces {
             waiting.extend_from_slice(piece);

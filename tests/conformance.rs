@@ -4,7 +4,7 @@
 mod common;
 
 use common::{GET, Log, answers, bodies, exchange, serve, text};
-use workerman::{Http, Request, Response, TcpConnection};
+use workerman::{Http, Request, Response, TcpConnection, Worker};
 
 /// All that comes back for these bytes, from a server that answers with the method.
 fn wire(request: &str) -> String {
@@ -131,4 +131,43 @@ fn a_method_is_compared_with_its_case() {
         let wire = wire(&format!("{method} {target} HTTP/1.1\r\nHost: a\r\n\r\n"));
         assert_eq!(bodies(wire.as_bytes()), [method]);
     }
+}
+
+#[test]
+fn a_worker_may_want_the_common_methods_only() {
+    let (simulation, worker) =
+        serve(|connection: TcpConnection<Http>, request: Request| connection.send(request.method().to_owned()));
+    let statuses = |method: &str, segment: usize| {
+        let peer = simulation.connect(worker);
+        peer.set_segment(segment);
+        let target = if method == "CONNECT" { "a:80" } else { "/" };
+        peer.write(format!("{GET}{method} {target} HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi{GET}"));
+        simulation.run();
+        let wire = text(peer.read());
+        // Not `answers`: the one to HEAD has no body.
+        let statuses = wire.split("HTTP/1.1 ").skip(1).map(|answer| answer[..3].to_owned()).collect::<Vec<_>>();
+        (statuses.join(" "), peer.is_finished())
+    };
+    let (all, refused) = (("200 200 200".to_owned(), false), ("200 501".to_owned(), true));
+    let common = ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"];
+    let others = ["TRACE", "MIAOWU", "POSTS", "GE", "get", "Get", "PROPFIND", "!"];
+    for only in [false, true, false] {
+        worker.set_common_methods_only(only);
+        for segment in [1, usize::MAX] {
+            for method in common {
+                assert_eq!(statuses(method, segment), all, "{method}");
+            }
+            for method in others {
+                assert_eq!(statuses(method, segment), if only { refused.clone() } else { all.clone() }, "{method}");
+            }
+            assert_eq!(statuses("CONNECT", segment), refused);
+        }
+    }
+    // Of this worker only, and told at once: nobody waits for the body of what is refused.
+    worker.set_common_methods_only(true);
+    let another = Worker::<Http>::new("");
+    another.on_message(|connection, request| connection.send(request.method().to_owned()));
+    let head = "MIAOWU / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n";
+    assert!(text(exchange(&simulation, worker, head).1).starts_with("HTTP/1.1 501 "));
+    assert!(text(exchange(&simulation, another, head).1).starts_with("HTTP/1.1 100 "));
 }

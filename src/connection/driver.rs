@@ -122,6 +122,7 @@ pub(crate) struct Handlers<P: Codec> {
     pub(crate) callbacks: Callbacks<P>,
     worker: Cell<Key>,
     deadlines: Cell<Deadlines>,
+    common_methods_only: Cell<bool>,
     admission: Admission,
 }
 
@@ -137,6 +138,7 @@ impl<P: Codec> Handlers<P> {
             callbacks: Callbacks::default(),
             worker: Cell::new(Key { slot: u32::MAX, generation: 0 }),
             deadlines: Cell::default(),
+            common_methods_only: Cell::default(),
             admission: Admission::default(),
         }
     }
@@ -147,6 +149,10 @@ impl<P: Codec> Handlers<P> {
 
     pub(crate) fn set_deadlines(&self, deadlines: Deadlines) {
         self.deadlines.set(deadlines);
+    }
+
+    pub(crate) fn set_common_methods_only(&self, only: bool) {
+        self.common_methods_only.set(only);
     }
 
     /// Runs the connection's own callback, else the worker's, else nothing.
@@ -192,7 +198,9 @@ impl<P: Codec> Driver for Handlers<P> {
     fn feed(&self, key: Key, bytes: &[u8]) -> usize {
         let mut done = 0;
         while done < bytes.len() {
-            let (mut codec, mut outbound, limits) = match visit(key, |visit| visit.check_out_input::<P>()) {
+            let common_methods_only = self.common_methods_only.get();
+            let input = visit(key, |visit| visit.check_out_input::<P>(common_methods_only));
+            let (mut codec, mut outbound, limits) = match input {
                 Some(Input::Codec(codec, outbound, limits)) => (codec, outbound, limits),
                 Some(Input::Raw) => {
                     self.settle_raw(key);
@@ -303,7 +311,7 @@ enum Input<P> {
 impl Visit<'_> {
     /// Takes what decoding needs out of the table. Decoding may answer too, so the queue comes along.
     #[inline]
-    fn check_out_input<P: Codec>(&mut self) -> Input<P> {
+    fn check_out_input<P: Codec>(&mut self, common_methods_only: bool) -> Input<P> {
         if self.status != Status::Established {
             return Input::Never;
         }
@@ -315,7 +323,7 @@ impl Visit<'_> {
         if !wanted {
             return Input::Later;
         }
-        let limits = Limits { max_package_size: self.max_package_size as usize };
+        let limits = Limits { max_package_size: self.max_package_size as usize, common_methods_only };
         let Some(codec) = self.take_codec() else { return Input::Never };
         let outbound = self.connection.outbound.take();
         Input::Codec(codec, outbound.unwrap_or_else(|| self.spare.take()), limits)

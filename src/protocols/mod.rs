@@ -151,6 +151,8 @@ pub enum Pace {
 pub struct Limits {
     /// The largest message, head and body together, in bytes.
     pub max_package_size: usize,
+    /// Whether a request whose method is none of the common ones is refused.
+    pub common_methods_only: bool,
 }
 
 /// Frees what the thread keeps for later messages.

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::Worker;
 use super::registry::{Entry, WorkerCallback};
 use crate::callback::CallbackResult;
-use crate::connection::{Callbacks, Handlers, TcpConnection};
+use crate::connection::{Callbacks, TcpConnection};
 use crate::error::Result;
 use crate::protocols::Codec;
 
@@ -170,10 +170,7 @@ impl<P: Codec> Worker<P> {
     }
 
     fn callbacks(self, set: impl FnOnce(&Callbacks<P>)) {
-        let handlers = self.entry(|entry| Rc::clone(&entry.handlers));
-        if let Some(handlers) = handlers.and_then(|handlers| handlers.downcast::<Handlers<P>>().ok()) {
-            set(&handlers.callbacks);
-        }
+        self.with_handlers(|handlers| set(&handlers.callbacks));
     }
 
     fn own_callback(self, slot: impl FnOnce(&Entry) -> &Rc<WorkerCallback>, callback: Box<dyn FnMut() -> Result<()>>) {

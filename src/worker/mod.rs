@@ -1,6 +1,7 @@
 //! Workers: an address, a protocol, callbacks; and the start and end of the loop.
 
 mod callbacks;
+mod http;
 mod listener;
 mod registry;
 pub(crate) mod run;
@@ -112,10 +113,7 @@ impl<P: Codec> Worker<P> {
     /// worker.set_deadlines(Deadlines::default().head(10).body(10).keep_alive(20).write(30));
     /// ```
     pub fn set_deadlines(self, deadlines: Deadlines) {
-        let handlers = self.entry(|entry| Rc::clone(&entry.handlers));
-        if let Some(handlers) = handlers.and_then(|handlers| handlers.downcast::<Handlers<P>>().ok()) {
-            handlers.set_deadlines(deadlines);
-        }
+        self.with_handlers(|handlers| handlers.set_deadlines(deadlines));
     }
 
     /// Where the worker listens, once it does: with port 0 this is how the port is learnt.
@@ -396,6 +394,16 @@ impl<P> Worker<P> {
 
     fn entry<R>(self, f: impl FnOnce(&mut Entry) -> R) -> Option<R> {
         registry().with(|table| Some(f(table.get_mut(self.key)?)))
+    }
+}
+
+impl<P: Codec> Worker<P> {
+    /// What its connections share, with its type.
+    fn with_handlers(self, f: impl FnOnce(&Handlers<P>)) {
+        let handlers = self.entry(|entry| Rc::clone(&entry.handlers));
+        if let Some(handlers) = handlers.and_then(|handlers| handlers.downcast::<Handlers<P>>().ok()) {
+            f(&handlers);
+        }
     }
 }
 

@@ -36,6 +36,9 @@ use super::{Codec, Encoded, Limits, Pace, Stance, Step, sealed};
 use exchange::{Exchange, Phase};
 use head::{Framing, Head, Refusal};
 
+/// The methods that PHP Workerman knows; the others reach the app unless its worker wants none but these.
+const COMMON_METHODS: [&str; 7] = ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"];
+
 /// The HTTP/1.1 protocol: `on_message` receives a [`Request`], `send` accepts a [`Response`], a [`ServerSentEvents`],
 /// text or bytes.
 ///
@@ -203,6 +206,9 @@ impl Http {
             return Ok(Step::More { consumed: skipped });
         };
         self.reading = Reading::Head { scanned: 0 };
+        if limits.common_methods_only && !COMMON_METHODS.contains(&head.request.method()) {
+            return Err(Refusal { status: 501, reason: "a method that is none of the common ones" });
+        }
         let too_large = |body: usize| length.saturating_add(body) > limits.max_package_size;
         let done = skipped + length;
         match head.framing {

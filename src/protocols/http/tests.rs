@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::protocols::output::Outbound;
 
-const LIMITS: Limits = Limits { max_package_size: 1024 * 1024 };
+const LIMITS: Limits = Limits { max_package_size: 1024 * 1024, common_methods_only: false };
 const DATE: &[u8; 29] = b"Sun, 06 Nov 1994 08:49:37 GMT";
 
 /// Everything an app can see of a request.
@@ -287,13 +287,13 @@ fn a_head_may_have_100_lines() {
 #[test]
 fn a_body_over_the_limit_is_refused_before_it_comes() {
     // Row 4.
-    let limits = Limits { max_package_size: 10 };
+    let limits = Limits { max_package_size: 10, ..LIMITS };
     let head = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 27\r\n\r\n";
     assert_eq!(outcome_with(head.as_bytes(), &limits).refused, Some(413));
     // Head and body together.
-    let limits = Limits { max_package_size: head.len() + 27 };
+    let limits = Limits { max_package_size: head.len() + 27, ..LIMITS };
     assert_eq!(outcome_with(format!("{head}{}", "x".repeat(27)).as_bytes(), &limits).messages.len(), 1);
-    let limits = Limits { max_package_size: head.len() + 26 };
+    let limits = Limits { max_package_size: head.len() + 26, ..LIMITS };
     assert_eq!(outcome_with(head.as_bytes(), &limits).refused, Some(413));
 }
 
@@ -302,9 +302,12 @@ fn a_chunked_request_over_the_limit_is_refused() {
     // Row 22. PHP counts the bytes on the wire; we count the head and what the chunks carry.
     let head = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
     let empty = format!("{head}0\r\n\r\n");
-    assert_eq!(outcome_with(empty.as_bytes(), &Limits { max_package_size: head.len() }).messages.len(), 1);
-    assert_eq!(outcome_with(empty.as_bytes(), &Limits { max_package_size: head.len() - 1 }).refused, Some(413));
-    let limits = Limits { max_package_size: head.len() + 99 };
+    assert_eq!(outcome_with(empty.as_bytes(), &Limits { max_package_size: head.len(), ..LIMITS }).messages.len(), 1);
+    assert_eq!(
+        outcome_with(empty.as_bytes(), &Limits { max_package_size: head.len() - 1, ..LIMITS }).refused,
+        Some(413)
+    );
+    let limits = Limits { max_package_size: head.len() + 99, ..LIMITS };
     assert_eq!(outcome_with(format!("{head}c8\r\n").as_bytes(), &limits).refused, Some(413));
     assert_eq!(outcome_with(format!("{head}10000000\r\n").as_bytes(), &limits).refused, Some(413));
 }
@@ -313,9 +316,9 @@ fn a_chunked_request_over_the_limit_is_refused() {
 fn the_head_counts_towards_the_limit_of_a_chunked_request() {
     let head = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
     let whole = format!("{head}64\r\n{}\r\n0\r\n\r\n", "x".repeat(100));
-    let limits = Limits { max_package_size: head.len() + 100 };
+    let limits = Limits { max_package_size: head.len() + 100, ..LIMITS };
     assert_eq!(outcome_with(whole.as_bytes(), &limits).messages.len(), 1);
-    let limits = Limits { max_package_size: head.len() + 99 };
+    let limits = Limits { max_package_size: head.len() + 99, ..LIMITS };
     assert_eq!(outcome_with(whole.as_bytes(), &limits).refused, Some(413));
 }
 
@@ -580,7 +583,7 @@ fn a_client_that_expects_it_is_told_to_continue_once_and_only_if_its_body_is_wan
     assert_eq!(said(&[&head.replace("1.1", "1.0")], &LIMITS), "");
     assert_eq!(said(&[&head.replace("100-Continue", "200-ok")], &LIMITS), "");
     assert_eq!(said(&[&head.replace("Length: 2", "Length: 0")], &LIMITS), "", "nothing to wait for");
-    assert!(said(&[head], &Limits { max_package_size: 20 }).starts_with("HTTP/1.1 413 "));
+    assert!(said(&[head], &Limits { max_package_size: 20, ..LIMITS }).starts_with("HTTP/1.1 413 "));
 }
 
 /// Cuts `input` at these places.
