@@ -171,3 +171,44 @@ fn a_worker_may_want_the_common_methods_only() {
     assert!(text(exchange(&simulation, worker, head).1).starts_with("HTTP/1.1 501 "));
     assert!(text(exchange(&simulation, another, head).1).starts_with("HTTP/1.1 100 "));
 }
+
+#[test]
+fn a_trailer_changes_neither_its_own_request_nor_the_next() {
+    let trailers = [
+        "Content-Length: 5",
+        "Transfer-Encoding: gzip",
+        "Transfer-Encoding: chunked",
+        "Host: evil",
+        "Connection: close",
+        "Keep-Alive: timeout=1",
+        "Expect: 100-continue",
+        "Upgrade: h2c",
+        "TE: gzip",
+        "Trailer: Host",
+        "Content-Type: text/evil",
+        "Content-Encoding: gzip",
+        "Content-Range: bytes 0-1/2",
+        "Authorization: Basic YTpi",
+        "Cookie: a=b",
+        "Cache-Control: no-cache",
+        "Max-Forwards: 0",
+        "Range: bytes=0-1",
+        "If-Match: *",
+    ];
+    let head = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let all = trailers.join("\r\n");
+    for trailer in trailers.into_iter().chain([all.as_str()]) {
+        let seen = Log::new();
+        let write = seen.writer();
+        let (simulation, worker) = serve(move |connection: TcpConnection<Http>, request: Request| {
+            let lines: Vec<_> = request.headers().map(|(name, value)| format!("{name}: {value}")).collect();
+            write((lines.join(", "), text(request.raw_body()), text(request.raw_head())));
+            connection.send("ok")
+        });
+        let (peer, wire) = exchange(&simulation, worker, format!("{head}3\r\nabc\r\n0\r\n{trailer}\r\n\r\n{GET}"));
+        assert_eq!((bodies(&wire), peer.is_finished()), (vec!["ok".to_owned(); 2], false), "{trailer}");
+        let posted = ("Host: a, Transfer-Encoding: chunked".to_owned(), "abc".to_owned(), head.trim_end().to_owned());
+        let got = ("Host: a".to_owned(), String::new(), GET.trim_end().to_owned());
+        assert_eq!(seen.take(), [posted, got], "{trailer}");
+    }
+}
