@@ -189,6 +189,8 @@ fn what_is_only_odd_is_accepted() {
         "GET //a//b?? HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(),
         "GET /\"<>\\^`{|} HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(),
         "GET http://b/ HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(),
+        "GET http://b/x@y:z HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(),
+        "GET http://[::1]:80?a@b HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(),
         "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(),
         "!#$%&'*+-.^_`|~ / HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(),
         "GET / HTTP/1.1\r\nHost:a\r\n\r\n".to_owned(),

@@ -130,7 +130,7 @@ fn reference_target(target: &[u8]) -> bool {
             && scheme.chars().all(|next| next.is_ascii_alphanumeric() || "+-.".contains(next))
     };
     let absolute = text.split_once("://").is_some_and(|(scheme, rest)| {
-        is_scheme(scheme) && !rest.split(['/', '?', '#']).next().unwrap_or_default().is_empty()
+        is_scheme(scheme) && reference_host(rest.split(['/', '?']).next().unwrap_or_default().as_bytes())
     });
     text.starts_with('/') || text == "*" || absolute
 }

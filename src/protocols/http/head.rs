@@ -137,8 +137,7 @@ fn is_target(target: &str) -> bool {
     let is_absolute = |(scheme, rest): (&str, &str)| {
         scheme.starts_with(|byte: char| byte.is_ascii_alphabetic())
             && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
-            && !rest.is_empty()
-            && !rest.starts_with(['/', '?', '#'])
+            && rest.split(['/', '?']).next().is_some_and(|authority| check_host(authority.as_bytes()).is_ok())
     };
     target.starts_with('/') || target == "*" || target.split_once("://").is_some_and(is_absolute)
 }
