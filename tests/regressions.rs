@@ -449,3 +449,26 @@ fn what_a_panic_was_raised_with_is_dropped_even_when_that_panics_again() {
         assert_eq!(dropped.load(Ordering::Relaxed), count, "{path}");
     }
 }
+
+#[test]
+fn a_head_with_bare_crs_is_refused_at_once_and_not_when_its_time_is_over() {
+    // RFC 9112 §2.2. It had waited for CRLF CRLF, for 30 s or 16 KiB.
+    assert_eq!(status_of("GET / HTTP/1.1\rHost: a\r\r"), "400");
+    assert_eq!(status_of("GET / HTTP/1.1\r\nHost: a\rX"), "400");
+    assert_eq!(status_of("\rG"), "400");
+    assert_eq!(status_of("GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n\r\r"), "200", "a body may hold any");
+
+    // Not before it is known to be bare.
+    let sim = Simulation::new();
+    let worker = Worker::<Http>::new("");
+    worker.on_message(|connection, _| connection.send("ok"));
+    let peer = sim.connect(worker);
+    for piece in ["\r", "\n\r", "\nGET / HTTP/1.1\r", "\nHost: a\r", "\n\r"] {
+        peer.write(piece);
+        sim.run();
+        assert_eq!(peer.read_text(), "", "{piece:?}");
+    }
+    peer.write("\n");
+    sim.run();
+    assert_eq!(answers(&peer.read_text()), [(200, "ok".to_owned())]);
+}

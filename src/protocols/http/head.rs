@@ -78,8 +78,8 @@ pub(super) fn read(input: &[u8], scanned: u16) -> Result<Option<(Head, usize)>, 
     }
     let end = find_end(input, scanned);
     let looked_at = if let Ok(Some(length)) = end { length } else { input.len() };
-    if has_bare_line_feed(input.get(..looked_at.min(HEAD_LIMIT)).unwrap_or_default(), scanned) {
-        return Err(Refusal::malformed("a bare line feed"));
+    if has_bare_line_break(input.get(..looked_at.min(HEAD_LIMIT)).unwrap_or_default(), scanned) {
+        return Err(Refusal::malformed("a bare CR or LF"));
     }
     match end? {
         Some(length) => parse(input.get(..length).unwrap_or_default()).map(Some),
@@ -87,11 +87,15 @@ pub(super) fn read(input: &[u8], scanned: u16) -> Result<Option<(Head, usize)>, 
     }
 }
 
-/// Whether a line ends in LF alone. It is said at once: to its sender such a head may be complete.
-fn has_bare_line_feed(head: &[u8], scanned: u16) -> bool {
-    let from = usize::from(scanned);
-    memchr::memchr_iter(b'\n', head.get(from..).unwrap_or_default())
-        .any(|at| (from + at).checked_sub(1).is_none_or(|before| head.get(before) != Some(&b'\r')))
+/// Whether a CR or an LF stands alone. It is said at once: to its sender such a head may be complete.
+fn has_bare_line_break(head: &[u8], scanned: u16) -> bool {
+    // A CR at the end of the last look may have got its LF.
+    let from = usize::from(scanned).saturating_sub(1);
+    let mut breaks = memchr::memchr2_iter(b'\r', b'\n', head.get(from..).unwrap_or_default()).map(|at| from + at);
+    breaks.any(|at| match head.get(at) {
+        Some(b'\r') => head.get(at + 1).is_some_and(|next| *next != b'\n'),
+        _ => at.checked_sub(1).is_none_or(|before| head.get(before) != Some(&b'\r')),
+    })
 }
 
 /// The length of the head at the start of `input`, if its end is there.
