@@ -315,6 +315,12 @@ fn no_header_can_inject_another() {
             assert_eq!(wire(GET, response), expected, "{kind}");
         }
     }
+    for byte in (0..=31).chain([127]).filter(|byte| *byte != b'\t').map(char::from) {
+        let response = Response::new(200, &[("X-Bad", &format!("a{byte}b")), ("X-Good", "2")], "b");
+        assert_eq!(wire(GET, response), expected, "{byte:?}");
+    }
+    let odd = Response::new(200, &[("X-Odd", "a\tb \u{e9}\u{85}")], "b");
+    assert!(wire(GET, odd).contains("\r\nX-Odd: a\tb \u{e9}\u{85}\r\n"));
     let reason = Response::default().with_status_reason(200, "a\r\n\r\nb\0\u{7f}\u{85}");
     assert!(wire(GET, reason).starts_with("HTTP/1.1 200 ab\r\n"));
 }

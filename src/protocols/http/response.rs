@@ -9,8 +9,8 @@ use crate::protocols::pool;
 /// An HTTP answer: status, headers, body.
 ///
 /// Header names are compared without regard to case, and a header can never be split: a name that is not a token, or a
-/// value with CR, LF or NUL, is left out with a warning. What is not set is added when the answer is sent, as PHP does:
-/// `Connection`, `Content-Type: text/html;charset=utf-8`, `Content-Length`; and `Date`.
+/// value with a control character other than HTAB, is left out with a warning. What is not set is added when the answer
+/// is sent, as PHP does: `Connection`, `Content-Type: text/html;charset=utf-8`, `Content-Length`; and `Date`.
 ///
 /// A `Content-Type` that starts with `text/event-stream` opens a stream of [`ServerSentEvents`](crate::ServerSentEvents).
 ///
