@@ -10,6 +10,7 @@
 //! Invariant: every `on_connect` is followed by exactly one `on_close`, because a connection enters `Closed` once
 //! ([`Visit::shut`]), which defers the one [`Event::Close`] there is, and leaves the table only when that is delivered.
 
+use std::cell::Cell;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -145,16 +146,50 @@ fn end_timers(key: Key) {
 fn deliver(key: Key, code: u32) {
     let Some(driver) = visit(key, |visit| Rc::clone(&visit.driver)) else { return };
     let event = Event::from_code(code);
-    if event == Event::Close {
-        end_timers(key);
-        driver.deliver(key, event);
-        forget(key);
-    } else {
-        driver.deliver(key, event);
+    match event {
+        Event::Close => {
+            end_timers(key);
+            driver.deliver(key, event);
+            forget(key);
+        }
+        Event::BufferOverflow | Event::PeerGone => {
+            let _reporting = Reporting::begin();
+            driver.deliver(key, event);
+        }
+        _ => driver.deliver(key, event),
+    }
+}
+
+thread_local! {
+    /// An `on_error` runs.
+    static REPORTING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// For as long as an `on_error` runs, even if a panic passes.
+struct Reporting;
+
+impl Reporting {
+    fn begin() -> Self {
+        REPORTING.set(true);
+        Self
+    }
+}
+
+impl Drop for Reporting {
+    fn drop(&mut self) {
+        REPORTING.set(false);
     }
 }
 
 impl Visit<'_> {
+    /// A message was dropped for lack of room. What an `on_error` itself loses raises no other: whoever answers a drop
+    /// with one more send, to this connection or to all, would be called for ever. `send` has told it.
+    pub(super) fn overflowed(&self) {
+        if !REPORTING.get() {
+            defer(self.key, Event::BufferOverflow);
+        }
+    }
+
     /// The one way into `Closed`: the transport closes, buffers go back, `on_close` is due.
     pub(super) fn shut(&mut self) {
         if self.status == Status::Closed {

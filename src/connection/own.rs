@@ -137,7 +137,8 @@ impl<P: Codec> TcpConnection<P> {
         });
     }
 
-    /// Called when a message cannot be sent: with [`SEND_FAIL`](crate::SEND_FAIL) and a text.
+    /// Called when a message cannot be sent: with [`SEND_FAIL`](crate::SEND_FAIL) and a text. What is dropped inside an
+    /// `on_error` raises no other.
     ///
     /// ```
     /// # use workerman::{Http, Worker};

@@ -123,7 +123,7 @@ impl Visit<'_> {
         }
         match self.status {
             Status::Established if self.is_full() => {
-                lifecycle::defer(self.key, Event::BufferOverflow);
+                self.overflowed();
                 Err(SendStatus::Dropped)
             }
             Status::Established => Ok(()),
