@@ -3,6 +3,8 @@
 
 mod common;
 
+use std::time::Duration;
+
 use common::{GET, Log, answers, bodies, exchange, serve, text};
 use workerman::{Http, Request, Response, TcpConnection, Worker};
 
@@ -210,5 +212,66 @@ fn a_trailer_changes_neither_its_own_request_nor_the_next() {
         let posted = ("Host: a, Transfer-Encoding: chunked".to_owned(), "abc".to_owned(), head.trim_end().to_owned());
         let got = ("Host: a".to_owned(), String::new(), GET.trim_end().to_owned());
         assert_eq!(seen.take(), [posted, got], "{trailer}");
+    }
+}
+
+#[test]
+fn a_request_line_of_8000_octets_is_accepted() {
+    for length in [8000, 16_000] {
+        let path = "a".repeat(length - "GET / HTTP/1.1".len());
+        let wire = wire(&format!("GET /{path} HTTP/1.1\r\nHost: a\r\n\r\n"));
+        assert_eq!(bodies(wire.as_bytes()), ["GET"]);
+    }
+}
+
+#[test]
+fn what_an_origin_server_has_no_use_for_changes_nothing() {
+    let lines = [
+        "TE: trailers, gzip;q=0.5",
+        "TE:",
+        "Keep-Alive: timeout=1, max=1",
+        "Proxy-Connection: close",
+        "Connection: TE, X-Unknown",
+        "Max-Forwards: 0",
+        "Via: 1.0 proxy",
+        "X-Unknown: close",
+        "Trailer: X-A",
+        "Upgrade: websocket",
+        "HTTP2-Settings: AAA",
+        "Accept: nothing/at-all",
+        "Range: bytes=0-0",
+    ];
+    let usual = wire(GET);
+    for line in lines {
+        assert_eq!(wire(&format!("GET / HTTP/1.1\r\nHost: a\r\n{line}\r\n\r\n")), usual, "{line}");
+    }
+    let all = format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n\r\n", lines.join("\r\n"));
+    assert_eq!(wire(&all.repeat(2)), usual.repeat(2));
+}
+
+#[test]
+fn a_status_code_has_three_digits() {
+    for status in [0, 1, 99, 1000, u16::MAX] {
+        let (simulation, worker) = serve(move |connection, _| connection.send(Response::new(status, &[], "body")));
+        let wire = text(exchange(&simulation, worker, GET).1);
+        assert!(wire.starts_with("HTTP/1.1 500 Internal Server Error\r\n"), "{status}: {wire}");
+    }
+}
+
+#[test]
+fn a_client_that_was_told_to_continue_gets_a_final_answer() {
+    let head = "POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n";
+    let chunked = head.replace("Content-Length: 2", "Transfer-Encoding: chunked");
+    // What follows the head, and the status of the final answer.
+    let table = [(head, "hi", 200), (&chunked, "2\r\nhi\r\n0\r\n\r\n", 200), (head, "h", 408), (&chunked, "zz", 400)];
+    for (head, body, status) in table {
+        let (simulation, worker) = serve(|connection: TcpConnection<Http>, _| connection.send("ok"));
+        let (peer, wire) = exchange(&simulation, worker, head);
+        assert_eq!(text(wire), "HTTP/1.1 100 Continue\r\n\r\n");
+        peer.write(body);
+        simulation.advance(Duration::from_secs(40));
+        let [answer] = <[_; 1]>::try_from(answers(&peer.read())).expect("one answer");
+        let connection = if status == 200 { "keep-alive" } else { "close" };
+        assert_eq!((answer.status(), answer.header("connection")), (status, Some(connection)), "{head}{body}");
     }
 }
