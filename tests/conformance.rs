@@ -275,3 +275,23 @@ fn a_client_that_was_told_to_continue_gets_a_final_answer() {
         assert_eq!((answer.status(), answer.header("connection")), (status, Some(connection)), "{head}{body}");
     }
 }
+
+#[test]
+fn to_continue_is_one_of_a_list_of_expectations() {
+    let more = "HTTP/1.1 100 Continue\r\n\r\n";
+    for (lines, said) in [
+        ("Expect: 100-continue", more),
+        ("Expect: 100-Continue", more),
+        ("Expect: , 100-continue ,", more),
+        ("Expect: something, 100-continue", more),
+        ("Expect: 100-continue\r\nExpect: something", more),
+        ("Expect: something\r\nExpect: 100-continue", more),
+        ("Expect: 100-continue\r\nExpect: 100-continue", more),
+        ("Expect: 100-continued", ""),
+        ("Expect: something", ""),
+        ("Expect:", ""),
+    ] {
+        let head = format!("POST / HTTP/1.1\r\nHost: a\r\n{lines}\r\nContent-Length: 2\r\n\r\n");
+        assert_eq!(wire(&head), said, "{lines}");
+    }
+}

@@ -228,7 +228,7 @@ impl Rules {
                 check_host(value)?;
             }
             (6, b'e') if is(name, b"Expect") => {
-                self.expects_continue = value.eq_ignore_ascii_case(b"100-continue");
+                self.expects_continue |= tokens(value).any(|token| token.eq_ignore_ascii_case(b"100-continue"));
             }
             // What browsers send, without taking it apart.
             (10, b'c') if value == b"keep-alive" && is(name, b"Connection") => self.keep_alive = true,
