@@ -9,6 +9,10 @@ pub(super) static TOKEN: Class = Class::alphanumeric_and(b"!#$%&'*+-.^_`|~");
 /// `unreserved` and `sub-delims` of RFC 3986: what a host's name is made of, escapes apart.
 pub(super) static HOST_NAME: Class = Class::alphanumeric_and(b"-._~!$&'()*+,;=");
 
+/// What a header's value must not hold: control characters but HTAB.
+pub(super) static CONTROL: Class =
+    Class::these(b"\0\x01\x02\x03\x04\x05\x06\x07\x08\n\x0b\x0c\r\x0e\x0f\x10\x11\x12\x13\x14\x15\x16\x17\x18\x19\x1a\x1b\x1c\x1d\x1e\x1f\x7f");
+
 /// Where the path of a target ends: at its query, its fragment, or with the target.
 pub(super) static PATH_END: Class = Class::these(b"?# \r\n");
 
@@ -55,6 +59,7 @@ mod tests {
         for byte in 0..=255_u8 {
             let token = byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
             assert_eq!(TOKEN.has(byte), token, "{byte}");
+            assert_eq!(CONTROL.has(byte), byte.is_ascii_control() && byte != b'\t', "{byte}");
             let host_name = byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=".contains(&byte);
             assert_eq!(HOST_NAME.has(byte), host_name, "{byte}");
         }

@@ -3,7 +3,7 @@
 //! Invariants: names are found without regard to case; a line can never be split, because a name that is not a token
 //! and a value with a control character (but HTAB) are left out, with a warning.
 
-use super::class::TOKEN;
+use super::class::{CONTROL, TOKEN};
 use crate::protocols::pool;
 
 /// Header lines, each `Name: value CRLF`.
@@ -173,9 +173,7 @@ fn is_name(name: &str) -> bool {
 #[inline]
 fn is_value(name: &str, value: &str) -> bool {
     // RFC 9110 §5.5. Line breaks would begin lines of their own; the others have no place in a value either.
-    let is_control = |byte: u8| (byte < b' ' && byte != b'\t') | (byte == 0x7f);
-    // Without an early end: the compiler makes a few vector instructions of it.
-    let valid = !value.bytes().fold(false, |found, byte| found | is_control(byte));
+    let valid = !value.bytes().any(|byte| CONTROL.has(byte));
     if !valid {
         log::warn!("response header {name} left out: {value:?} has a control character in it");
     }

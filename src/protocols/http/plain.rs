@@ -17,10 +17,10 @@ const NAME: usize = 32;
 
 /// The head at the start of `input` and its length, blank line included; `None` unless it is complete and plain.
 pub(super) fn read(input: &[u8]) -> Option<(Head, usize)> {
-    let (method, (path, target), minor, first_line) = request_line(input)?;
+    let line = request_line(input)?;
     let mut request = Request::empty();
     let mut rules = Rules::default();
-    let at = header_lines(input, first_line, request.fields_mut(), &mut rules)?;
+    let at = header_lines(input, line.length, request.fields_mut(), &mut rules)?;
     let lines = request.fields_mut().len();
     let length = at + 2;
     let head = input.get(..length)?;
@@ -32,9 +32,9 @@ pub(super) fn read(input: &[u8]) -> Option<(Head, usize)> {
     if !is_plain {
         return None;
     }
-    request.set_head(head, method, minor);
-    request.set_ascii_target(path, target);
-    Some((rules.finish(request, method, minor).ok()?, length))
+    request.set_head(head, line.method, line.minor);
+    request.set_ascii_target(line.path, line.target);
+    Some((rules.finish(request, line.method, line.minor).ok()?, length))
 }
 
 /// Takes the lines from `at` on; answers where the first is that begins with no name.
@@ -56,9 +56,19 @@ fn header_lines(input: &[u8], mut at: usize, fields: &mut Vec<Field>, rules: &mu
     }
 }
 
-/// Method, length of the path and of the target, minor version, and where the next line begins.
+struct RequestLine<'a> {
+    method: &'a [u8],
+    /// How long the path is.
+    path: usize,
+    /// How long the target is, the path and what follows it.
+    target: usize,
+    minor: u8,
+    /// How long the line is, with its CRLF.
+    length: usize,
+}
+
 #[inline]
-fn request_line(input: &[u8]) -> Option<(&[u8], (usize, usize), u8, usize)> {
+fn request_line(input: &[u8]) -> Option<RequestLine<'_>> {
     let (method, rest) = input.split_at_checked(name_length(input)?)?;
     let [b' ', rest @ ..] = rest else { return None };
     let path = rest.iter().position(|byte| PATH_END.has(*byte))?;
@@ -69,7 +79,7 @@ fn request_line(input: &[u8]) -> Option<(&[u8], (usize, usize), u8, usize)> {
         _ => return None,
     };
     let is_plain = !method.is_empty() && method != b"CONNECT" && rest.first() == Some(&b'/');
-    is_plain.then_some((method, (path, target), minor, method.len() + 1 + target + 11))
+    is_plain.then_some(RequestLine { method, path, target, minor, length: method.len() + target + 12 })
 }
 
 /// How many bytes are not printable ASCII.
