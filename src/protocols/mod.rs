@@ -11,6 +11,7 @@
 pub(crate) mod http;
 pub(crate) mod output;
 pub(crate) mod pool;
+pub(crate) mod reuse;
 pub(crate) mod tcp;
 
 use output::Output;

@@ -48,6 +48,16 @@ impl<'a> Output<'a> {
         self.queue.push_owned(bytes);
     }
 
+    /// Appends bytes that may be given away: long ones are, and short ones leave their buffer to its owner.
+    #[inline]
+    pub(crate) fn reusable(&mut self, bytes: &mut Vec<u8>) {
+        if bytes.len() < OWNED_FROM {
+            self.queue.push(bytes);
+        } else {
+            self.queue.push_owned(std::mem::take(bytes));
+        }
+    }
+
     /// Appends a part of shared bytes: long parts are not copied, however many connections they go to.
     pub fn shared(&mut self, bytes: &Arc<[u8]>, range: Range<usize>) {
         self.queue.push_shared(bytes, range);

@@ -55,20 +55,22 @@ impl Encode<Response> for Http {
         if self.exchange.phase() != Phase::Open || !self.exchange.admits(output.ticket) {
             return NO_REQUEST;
         }
-        let mut body = std::mem::take(&mut response.body);
-        if response.status == 205 {
-            body.clear(); // it has no content, and says so: RFC 9110 §15.3.6
+        if response.parts.status == 205 {
+            response.parts.body.clear(); // it has no content, and says so: RFC 9110 §15.3.6
         }
-        if !(100..=999).contains(&response.status) {
-            log::error!("{} is not a status code: 500 is sent instead", response.status);
-            response.status = 500;
+        if !(100..=999).contains(&response.parts.status) {
+            log::error!("{} is not a status code: 500 is sent instead", response.parts.status);
+            response.parts.status = 500;
         }
-        if response.status < 200 {
+        if response.parts.status < 200 {
             self.encode_interim(&response, output);
         } else if response.is_event_stream() && !self.exchange.head_only() {
-            self.open_stream(&response, &body, output);
+            self.open_stream(&response, output);
         } else {
-            self.encode_whole(&response, body, output);
+            self.encode_whole(&response, output);
+            if response.has_body() && !self.exchange.head_only() {
+                output.reusable(&mut response.parts.body);
+            }
         }
         Encoded::Done
     }
@@ -137,41 +139,38 @@ impl Http {
         Encoded::Done
     }
 
-    fn encode_whole(&mut self, response: &Response, body: Vec<u8>, output: &mut Output<'_>) {
+    /// The head of a whole answer.
+    fn encode_whole(&mut self, response: &Response, output: &mut Output<'_>) {
         let date = *output.date;
         let close = self.complete(output, response.wants_close());
         let mut tail = output.tail();
         status_line(&mut tail, response, self.exchange.http10());
-        let has_body = !matches!(response.status, 204 | 304);
+        let has_body = response.has_body();
         // PHP's order without headers: type, length, connection; with headers: those, connection, type, length.
-        let bare = response.headers.is_empty();
+        let bare = response.parts.headers.is_empty();
         if !bare {
             own_lines(&mut tail, response, close, self.exchange.head_only() && has_body);
-            if !response.headers.has(Known::Connection) {
+            if !response.parts.headers.has(Known::Connection) {
                 connection_line(&mut tail, close);
             }
         }
         if has_body {
-            if !response.headers.has(Known::ContentType) {
+            if !response.parts.headers.has(Known::ContentType) {
                 tail.extend_from_slice(b"Content-Type: text/html;charset=utf-8\r\n");
             }
             // The answer to HEAD may name the length of a body that was not made; a stream has none.
-            let named = self.exchange.head_only() && response.headers.has(Known::ContentLength);
+            let named = self.exchange.head_only() && response.parts.headers.has(Known::ContentLength);
             if !named && !response.is_event_stream() {
-                content_length(&mut tail, body.len());
+                content_length(&mut tail, response.parts.body.len());
             }
         }
         if bare {
             connection_line(&mut tail, close);
         }
-        if response.headers.has(Known::Date) {
+        if response.parts.headers.has(Known::Date) {
             tail.extend_from_slice(b"\r\n");
         } else {
             date_and_blank_line(&mut tail, &date);
-        }
-        drop(tail);
-        if has_body && !self.exchange.head_only() {
-            output.owned(body);
         }
     }
 
@@ -185,26 +184,26 @@ impl Http {
         }
     }
 
-    fn open_stream(&mut self, response: &Response, body: &[u8], output: &mut Output<'_>) {
-        let http10 = self.exchange.http10() || response.http10;
+    fn open_stream(&mut self, response: &Response, output: &mut Output<'_>) {
+        let http10 = self.exchange.http10() || response.parts.http10;
         let close = http10 || !self.exchange.keep_alive() || response.wants_close();
         let date = *output.date;
         let mut tail = output.tail();
         status_line(&mut tail, response, http10);
         own_lines(&mut tail, response, close, false);
-        if !response.headers.has(Known::Connection) {
+        if !response.parts.headers.has(Known::Connection) {
             connection_line(&mut tail, close);
         }
-        if !response.headers.has(Known::CacheControl) {
+        if !response.parts.headers.has(Known::CacheControl) {
             tail.extend_from_slice(b"Cache-Control: no-cache\r\n");
         }
-        if !response.headers.has(Known::XAccelBuffering) {
+        if !response.parts.headers.has(Known::XAccelBuffering) {
             tail.extend_from_slice(b"X-Accel-Buffering: no\r\n");
         }
         if !http10 {
             tail.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
         }
-        if response.headers.has(Known::Date) {
+        if response.parts.headers.has(Known::Date) {
             tail.extend_from_slice(b"\r\n");
         } else {
             date_and_blank_line(&mut tail, &date);
@@ -212,8 +211,8 @@ impl Http {
         drop(tail);
         self.exchange.set_phase(if http10 { Phase::Plain } else { Phase::Chunked });
         // The "\r\n" that PHP programs give is not worth a chunk; anything more is the beginning of the stream.
-        if !body.trim_ascii().is_empty() {
-            self.encode_stream(body, output);
+        if !response.raw_body().trim_ascii().is_empty() {
+            self.encode_stream(response.raw_body(), output);
         }
     }
 
@@ -236,14 +235,20 @@ impl Http {
 }
 
 impl Response {
+    /// Whether answers with this status have a body, be it empty (RFC 9110 §6.4.1).
+    #[inline]
+    fn has_body(&self) -> bool {
+        !matches!(self.parts.status, 204 | 304)
+    }
+
     #[inline]
     fn is_event_stream(&self) -> bool {
-        self.headers.has(Known::EventStream) && !matches!(self.status, 204 | 304)
+        self.parts.headers.has(Known::EventStream) && self.has_body()
     }
 
     #[inline]
     fn wants_close(&self) -> bool {
-        self.headers.has(Known::Close)
+        self.parts.headers.has(Known::Close)
     }
 }
 
@@ -272,7 +277,7 @@ pub(super) fn chunk(bytes: &[u8], output: &mut Output<'_>) {
 
 #[inline(always)]
 fn status_line(tail: &mut Vec<u8>, response: &Response, http10: bool) {
-    if response.status == 200 && response.reason.is_none() && !http10 && !response.http10 {
+    if response.parts.status == 200 && response.parts.reason.is_none() && !http10 && !response.parts.http10 {
         tail.extend_from_slice(b"HTTP/1.1 200 OK\r\n");
     } else {
         other_status_line(tail, response, http10);
@@ -281,8 +286,8 @@ fn status_line(tail: &mut Vec<u8>, response: &Response, http10: bool) {
 
 #[inline(never)]
 fn other_status_line(tail: &mut Vec<u8>, response: &Response, http10: bool) {
-    tail.extend_from_slice(if http10 || response.http10 { b"HTTP/1.0 " } else { b"HTTP/1.1 " });
-    decimal(tail, response.status.into());
+    tail.extend_from_slice(if http10 || response.parts.http10 { b"HTTP/1.0 " } else { b"HTTP/1.1 " });
+    decimal(tail, response.parts.status.into());
     tail.push(b' ');
     tail.extend_from_slice(response.reason_phrase().as_bytes());
     tail.extend_from_slice(b"\r\n");
@@ -291,7 +296,7 @@ fn other_status_line(tail: &mut Vec<u8>, response: &Response, http10: bool) {
 /// The app's own lines, but for those that would contradict the framing.
 #[inline(always)]
 fn own_lines(tail: &mut Vec<u8>, response: &Response, close: bool, head_only: bool) {
-    let headers = &response.headers;
+    let headers = &response.parts.headers;
     let lies = close && headers.has(Known::Connection) && !response.wants_close();
     if !lies && !headers.has(Known::TransferEncoding) && (head_only || !headers.has(Known::ContentLength)) {
         tail.extend_from_slice(headers.as_bytes());
@@ -302,7 +307,7 @@ fn own_lines(tail: &mut Vec<u8>, response: &Response, close: bool, head_only: bo
 
 #[inline(never)]
 fn honest_lines(tail: &mut Vec<u8>, response: &Response, lies: bool, head_only: bool) {
-    for (name, value) in response.headers.lines() {
+    for (name, value) in response.parts.headers.lines() {
         let kept = match name.len() {
             10 if name.eq_ignore_ascii_case("connection") => {
                 if lies {

@@ -136,15 +136,18 @@ impl Headers {
         &self.lines
     }
 
-    pub(super) fn recycle(&mut self) {
-        pool::give(std::mem::take(&mut self.lines));
+    /// Takes all lines out, and keeps at most this much room for the next.
+    #[inline]
+    pub(super) fn clear(&mut self, room: usize) {
+        if self.lines.capacity() > room {
+            self.lines = Vec::new();
+        }
+        self.lines.clear();
+        self.known = 0;
     }
 
     #[inline]
     fn push(&mut self, name: &str, value: &str, known: Option<Known>) {
-        if self.lines.capacity() == 0 {
-            self.lines = pool::take();
-        }
         append(&mut self.lines, name, value);
         if let Some(known) = known {
             self.known |= known as u16 | known.of_value(value);

@@ -32,7 +32,7 @@ pub use response::{Body, Response};
 pub use sse::ServerSentEvents;
 
 use super::output::Output;
-use super::{Codec, Encoded, Limits, Pace, Stance, Step, sealed};
+use super::{Codec, Encoded, Limits, Pace, Stance, Step, reuse, sealed};
 use exchange::{Exchange, Phase};
 use head::{Framing, Head, Refusal};
 
@@ -271,7 +271,8 @@ impl Http {
 
 /// Frees what the thread keeps for later requests.
 pub(crate) fn clear() {
-    parts::clear();
+    reuse::clear::<parts::Parts>();
+    reuse::clear::<response::Parts>();
 }
 
 #[cfg(test)]

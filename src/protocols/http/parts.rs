@@ -1,32 +1,21 @@
-//! What a request is made of: its bytes, and where things are in them. Parts are used again, so that the usual request
-//! costs no allocation and moves as one pointer.
+//! What a request is made of: its bytes, and where things are in them.
 //!
-//! Invariants: offsets fit 16 bits because a head is below 16 KiB and four bytes; parts on the shelf are empty and keep
-//! at most 16 KiB of room each; a thread that never parsed a request keeps none, so what was received on the loop and
-//! dropped on another thread is freed there.
+//! Invariants: offsets fit 16 bits because a head is below 16 KiB and four bytes; parts that wait for their next use keep
+//! at most 16 KiB of room for bytes.
 
 use std::cell::OnceCell;
-use std::ops::{Deref, DerefMut};
 
 use crate::protocols::pool;
+use crate::protocols::reuse::{Home, Reuse, Shelf};
 use crate::shared::{Leaked, Shared};
 
-/// Parts beyond these are freed.
-const SHELF_LIMIT: usize = 64;
 /// Parts keep at most this much room for bytes.
 const ROOM: usize = 16 * 1024;
 /// Parts keep room for at most so many header lines.
 const FIELDS: usize = 32;
 
 thread_local! {
-    static SHELF: Leaked<Shared<Shelf>> = const { Leaked::new() };
-}
-
-#[derive(Default)]
-#[allow(clippy::vec_box)] // the box moves between here and a request, its content stays
-struct Shelf {
-    parts: Vec<Box<Parts>>,
-    used: bool,
+    static HOME: Leaked<Shared<Shelf<Parts>>> = const { Leaked::new() };
 }
 
 #[derive(Default)]
@@ -54,58 +43,9 @@ pub(super) struct Field {
     end: u16,
 }
 
-/// Parts on loan from the shelf: `None` only while they go back.
-pub(super) struct Lent(Option<Box<Parts>>);
+impl Reuse for Parts {
+    const HOME: &'static Home<Self> = &HOME;
 
-impl Lent {
-    /// Empty parts.
-    #[inline]
-    pub(super) fn take() -> Self {
-        let parts = with(|shelf| {
-            shelf.used = true;
-            shelf.parts.pop()
-        });
-        Self(Some(parts.unwrap_or_default()))
-    }
-}
-
-impl Deref for Lent {
-    type Target = Parts;
-
-    #[inline]
-    fn deref(&self) -> &Parts {
-        match &self.0 {
-            Some(parts) => parts,
-            None => unreachable!("parts that went back are not asked"),
-        }
-    }
-}
-
-impl DerefMut for Lent {
-    #[inline]
-    fn deref_mut(&mut self) -> &mut Parts {
-        match &mut self.0 {
-            Some(parts) => parts,
-            None => unreachable!("parts that went back are not asked"),
-        }
-    }
-}
-
-impl Drop for Lent {
-    #[inline]
-    fn drop(&mut self) {
-        let Some(mut parts) = self.0.take() else { return };
-        parts.clear();
-        with(|shelf| {
-            if shelf.used && shelf.parts.len() < SHELF_LIMIT {
-                shelf.parts.push(parts);
-            }
-        });
-    }
-}
-
-impl Parts {
-    /// Empties the parts; what they keep is room for the usual request.
     #[inline]
     fn clear(&mut self) {
         if self.buffer.capacity() > ROOM {
@@ -176,57 +116,30 @@ fn offset(head: &[u8], part: &[u8]) -> usize {
     (part.as_ptr() as usize).wrapping_sub(head.as_ptr() as usize)
 }
 
-/// Frees what the thread keeps.
-pub(super) fn clear() {
-    with(|shelf| *shelf = Shelf::default());
-}
-
-#[inline]
-fn with<R>(f: impl FnOnce(&mut Shelf) -> R) -> R {
-    SHELF.with(|shelf| shelf.get().with(f))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn parts_come_back_empty_with_room_for_the_usual_request() {
-        let mut parts = Lent::take();
+    fn what_parts_keep_is_bounded() {
+        let mut parts = Parts::default();
+        parts.buffer.reserve(2 * ROOM);
+        parts.target.reserve(2 * ROOM);
+        parts.fields.reserve(2 * FIELDS);
+        parts.query.get_or_init(Box::default);
+        parts.clear();
+        assert!(parts.buffer.capacity() <= ROOM && parts.target.capacity() <= ROOM && parts.query.get().is_none());
+        assert!(parts.fields.capacity() <= FIELDS);
+    }
+
+    #[test]
+    fn parts_keep_room_for_the_usual_request() {
+        let mut parts = Parts::default();
         parts.buffer.extend_from_slice(&[1; 1000]);
         parts.target.push_str("/path");
         parts.fields.push(Field::default());
-        parts.query.get_or_init(Box::default);
-        drop(parts);
-        let again = Lent::take();
-        assert!(again.buffer.is_empty() && again.target.is_empty() && again.fields.is_empty());
-        assert!(again.query.get().is_none() && again.buffer.capacity() >= 1000);
-    }
-
-    #[test]
-    fn what_parts_keep_is_bounded() {
-        let many: Vec<Lent> = (0..2 * SHELF_LIMIT).map(|_| Lent::take()).collect();
-        for mut parts in many {
-            parts.buffer.reserve(2 * ROOM);
-            parts.target.reserve(2 * ROOM);
-            parts.fields.reserve(2 * FIELDS);
-        }
-        let small = |parts: &Parts| {
-            parts.buffer.capacity() <= ROOM && parts.target.capacity() <= ROOM && parts.fields.capacity() <= FIELDS
-        };
-        assert!(with(|shelf| shelf.parts.len() == SHELF_LIMIT && shelf.parts.iter().all(|parts| small(parts))));
-        clear();
-    }
-
-    #[test]
-    fn a_thread_that_parsed_none_keeps_none() {
-        let parts = Lent::take();
-        std::thread::scope(|scope| {
-            let kept = scope.spawn(move || {
-                drop(parts);
-                with(|shelf| shelf.parts.len())
-            });
-            assert_eq!(kept.join().unwrap(), 0);
-        });
+        parts.clear();
+        assert!(parts.buffer.is_empty() && parts.target.is_empty() && parts.fields.is_empty());
+        assert!(parts.buffer.capacity() >= 1000);
     }
 }

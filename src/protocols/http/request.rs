@@ -8,7 +8,8 @@ use std::fmt;
 
 use super::chunked;
 use super::head::Refusal;
-use super::parts::{Field, Lent};
+use super::parts::{Field, Parts};
+use crate::protocols::reuse::Lent;
 
 /// An HTTP request, as `on_message` receives it.
 ///
@@ -21,7 +22,7 @@ use super::parts::{Field, Lent};
 /// });
 /// ```
 pub struct Request {
-    parts: Lent,
+    parts: Lent<Parts>,
 }
 
 impl Request {

@@ -1,10 +1,13 @@
 //! What an app answers with.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use super::headers::Headers;
 use super::status;
 use crate::protocols::pool;
+use crate::protocols::reuse::{Home, Lent, Reuse, Shelf};
+use crate::shared::{Leaked, Shared};
 
 /// An HTTP answer: status, headers, body.
 ///
@@ -21,13 +24,40 @@ use crate::protocols::pool;
 ///     .with_header("Location", "/things/7");
 /// assert_eq!(response.header("location"), Some("/things/7"));
 /// ```
-#[derive(Clone, PartialEq, Eq)]
 pub struct Response {
+    pub(super) parts: Lent<Parts>,
+}
+
+/// What an answer is made of.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub(super) struct Parts {
     pub(super) status: u16,
     pub(super) http10: bool,
     pub(super) reason: Option<Box<str>>,
     pub(super) headers: Headers,
     pub(super) body: Vec<u8>,
+}
+
+/// Parts that wait for their next use keep at most this much room, for header lines and for a body each.
+const ROOM: usize = 16 * 1024;
+
+thread_local! {
+    static HOME: Leaked<Shared<Shelf<Parts>>> = const { Leaked::new() };
+}
+
+impl Reuse for Parts {
+    const HOME: &'static Home<Self> = &HOME;
+
+    #[inline]
+    fn clear(&mut self) {
+        if self.body.capacity() > ROOM {
+            pool::give(std::mem::take(&mut self.body));
+        }
+        self.body.clear();
+        self.headers.clear(ROOM);
+        self.reason = None;
+        self.http10 = false;
+    }
 }
 
 impl Response {
@@ -40,12 +70,14 @@ impl Response {
     /// let json = Response::new(200, &[("Content-Type", "application/json")], vec![b'{', b'}']);
     /// let none = Response::new(204, &[], "");
     /// ```
-    pub fn new(status: u16, headers: &[(&str, &str)], body: impl Into<Body>) -> Self {
-        let mut lines = Headers::default();
+    pub fn new<'a>(status: u16, headers: &[(&str, &str)], body: impl Into<Body<'a>>) -> Self {
+        let mut parts: Lent<Parts> = Lent::take();
+        parts.status = status;
         for (name, value) in headers {
-            lines.add(name, value);
+            parts.headers.add(name, value);
         }
-        Self { status, http10: false, reason: None, headers: lines, body: body.into().0 }
+        parts.set_body(body.into());
+        Self { parts }
     }
 
     /// Sets a header; what stood under this name before is gone.
@@ -58,7 +90,7 @@ impl Response {
     #[doc(alias = "withHeader")]
     #[must_use]
     pub fn with_header(mut self, name: &str, value: &str) -> Self {
-        self.headers.set(name, value);
+        self.parts.headers.set(name, value);
         self
     }
 
@@ -73,7 +105,7 @@ impl Response {
     #[must_use]
     pub fn with_headers(mut self, headers: &[(&str, &str)]) -> Self {
         for (name, value) in headers {
-            self.headers.set(name, value);
+            self.parts.headers.set(name, value);
         }
         self
     }
@@ -88,7 +120,7 @@ impl Response {
     /// ```
     #[must_use]
     pub fn with_added_header(mut self, name: &str, value: &str) -> Self {
-        self.headers.add(name, value);
+        self.parts.headers.add(name, value);
         self
     }
 
@@ -102,7 +134,7 @@ impl Response {
     #[doc(alias = "withoutHeader")]
     #[must_use]
     pub fn without_header(mut self, name: &str) -> Self {
-        self.headers.remove(name);
+        self.parts.headers.remove(name);
         self
     }
 
@@ -115,8 +147,8 @@ impl Response {
     #[doc(alias = "withStatus")]
     #[must_use]
     pub fn with_status(mut self, status: u16) -> Self {
-        self.status = status;
-        self.reason = None;
+        self.parts.status = status;
+        self.parts.reason = None;
         self
     }
 
@@ -129,8 +161,8 @@ impl Response {
     #[doc(alias = "withStatus")]
     #[must_use]
     pub fn with_status_reason(mut self, status: u16, reason: &str) -> Self {
-        self.status = status;
-        self.reason = Some(reason.chars().filter(|c| !c.is_control()).collect());
+        self.parts.status = status;
+        self.parts.reason = Some(reason.chars().filter(|c| !c.is_control()).collect());
         self
     }
 
@@ -142,8 +174,8 @@ impl Response {
     /// ```
     #[doc(alias = "withBody")]
     #[must_use]
-    pub fn with_body(mut self, body: impl Into<Body>) -> Self {
-        self.body = body.into().0;
+    pub fn with_body<'a>(mut self, body: impl Into<Body<'a>>) -> Self {
+        self.parts.set_body(body.into());
         self
     }
 
@@ -156,7 +188,7 @@ impl Response {
     #[doc(alias = "withProtocolVersion")]
     #[must_use]
     pub fn with_protocol_version(mut self, version: &str) -> Self {
-        self.http10 = version == "1.0";
+        self.parts.http10 = version == "1.0";
         self
     }
 
@@ -169,7 +201,7 @@ impl Response {
     /// ```
     #[doc(alias = "getHeader")]
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name)
+        self.parts.headers.get(name)
     }
 
     /// The headers that were set, in order.
@@ -181,7 +213,7 @@ impl Response {
     /// ```
     #[doc(alias = "getHeaders")]
     pub fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.headers.lines()
+        self.parts.headers.lines()
     }
 
     /// The status code.
@@ -192,7 +224,7 @@ impl Response {
     /// ```
     #[doc(alias = "getStatusCode")]
     pub fn status(&self) -> u16 {
-        self.status
+        self.parts.status
     }
 
     /// The reason phrase, empty for a status code without one.
@@ -203,7 +235,7 @@ impl Response {
     /// ```
     #[doc(alias = "getReasonPhrase")]
     pub fn reason_phrase(&self) -> &str {
-        self.reason.as_deref().unwrap_or_else(|| status::phrase(self.status))
+        self.parts.reason.as_deref().unwrap_or_else(|| status::phrase(self.parts.status))
     }
 
     /// The body.
@@ -214,7 +246,7 @@ impl Response {
     /// ```
     #[doc(alias = "rawBody")]
     pub fn raw_body(&self) -> &[u8] {
-        &self.body
+        &self.parts.body
     }
 }
 
@@ -225,19 +257,41 @@ impl Default for Response {
     }
 }
 
-impl Drop for Response {
-    fn drop(&mut self) {
-        self.headers.recycle();
-        pool::give(std::mem::take(&mut self.body));
+impl Clone for Response {
+    fn clone(&self) -> Self {
+        let mut parts: Lent<Parts> = Lent::take();
+        parts.clone_from(&self.parts);
+        Self { parts }
+    }
+}
+
+impl PartialEq for Response {
+    fn eq(&self, other: &Self) -> bool {
+        *self.parts == *other.parts
+    }
+}
+
+impl Eq for Response {}
+
+impl Parts {
+    #[inline]
+    fn set_body(&mut self, body: Body<'_>) {
+        match body.0 {
+            Cow::Borrowed(bytes) => {
+                self.body.clear();
+                self.body.extend_from_slice(bytes);
+            }
+            Cow::Owned(bytes) => pool::give(std::mem::replace(&mut self.body, bytes)),
+        }
     }
 }
 
 impl fmt::Debug for Response {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Response")
-            .field("status", &self.status)
+            .field("status", &self.parts.status)
             .field("headers", &self.headers().collect::<Vec<_>>())
-            .field("body_length", &self.body.len())
+            .field("body_length", &self.parts.body.len())
             .finish()
     }
 }
@@ -251,46 +305,38 @@ impl fmt::Debug for Response {
 /// Response::new(200, &[], b"bytes");
 /// ```
 #[derive(Clone, Debug, Default)]
-pub struct Body(Vec<u8>);
+pub struct Body<'a>(Cow<'a, [u8]>);
 
-impl From<&[u8]> for Body {
-    fn from(bytes: &[u8]) -> Self {
-        if bytes.is_empty() {
-            return Self::default();
-        }
-        let mut buffer = pool::take();
-        buffer.extend_from_slice(bytes);
-        Self(buffer)
-    }
-}
-
-impl From<Vec<u8>> for Body {
+impl From<Vec<u8>> for Body<'_> {
+    #[inline]
     fn from(bytes: Vec<u8>) -> Self {
-        Self(bytes)
+        Self(Cow::Owned(bytes))
     }
 }
 
-impl From<String> for Body {
+impl From<String> for Body<'_> {
+    #[inline]
     fn from(text: String) -> Self {
-        Self(text.into_bytes())
+        Self(Cow::Owned(text.into_bytes()))
     }
 }
 
 macro_rules! body_from_bytes {
     ($($kind:ty),*) => {$(
-        impl From<$kind> for Body {
-            fn from(bytes: $kind) -> Self {
-                let bytes: &[u8] = bytes.as_ref();
-                Self::from(bytes)
+        impl<'a> From<&'a $kind> for Body<'a> {
+            #[inline]
+            fn from(bytes: &'a $kind) -> Self {
+                Self(Cow::Borrowed(bytes.as_ref()))
             }
         }
     )*};
 }
 
-body_from_bytes!(&str, &String, &Vec<u8>);
+body_from_bytes!(str, String, [u8], Vec<u8>);
 
-impl<const N: usize> From<&[u8; N]> for Body {
-    fn from(bytes: &[u8; N]) -> Self {
-        Self::from(bytes.as_slice())
+impl<'a, const N: usize> From<&'a [u8; N]> for Body<'a> {
+    #[inline]
+    fn from(bytes: &'a [u8; N]) -> Self {
+        Self(Cow::Borrowed(bytes))
     }
 }
