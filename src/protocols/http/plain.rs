@@ -128,3 +128,51 @@ fn length_in_block(block: &[u8; NAME]) -> Option<usize> {
 fn is_name_byte(byte: u8) -> bool {
     (byte | 0x20).wrapping_sub(b'a') < 26 || byte.wrapping_sub(b'0') < 10 || byte == b'-' || byte == b'_'
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BROWSER: &str = "GET /feed?since=7#now HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nUser-Agent: Mozilla/5.0 (X11)\r\n\
+        Accept: text/html,*/*;q=0.8\r\nCookie: sid=0123456789abcdef; theme=dark\r\nUpgrade-Insecure-Requests: 1\r\n\
+        X_Trace:  7 \r\nX-Empty:\r\nConnection: keep-alive\r\n\r\n";
+
+    #[test]
+    fn what_clients_send_is_plain() {
+        let (head, length) = read(BROWSER.as_bytes()).unwrap();
+        let request = head.request;
+        assert_eq!(length, BROWSER.len());
+        assert_eq!((request.method(), request.path(), request.query_string()), ("GET", "/feed", "since=7"));
+        assert_eq!((request.header("x_trace"), request.header("X-Empty")), (Some("7"), Some("")));
+        assert_eq!((request.headers().count(), request.header("connection")), (8, Some("keep-alive")));
+        assert!(read(b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc").is_some());
+        assert!(read(b"GET / HTTP/1.0\r\n\r\n").is_some());
+    }
+
+    #[test]
+    fn what_follows_is_not_looked_at() {
+        for rest in ["\0", "GET", "\r\n", "\x7f\x7f"] {
+            let (_, length) = read(&[BROWSER.as_bytes(), rest.as_bytes()].concat()).unwrap();
+            assert_eq!(length, BROWSER.len());
+        }
+    }
+
+    #[test]
+    fn one_odd_byte_anywhere_is_found() {
+        for at in 0..BROWSER.len() {
+            for odd in [0, b'\t', b'\r', b'\n', 0x1f, 0x7f, 0x80, 0xff] {
+                let mut head = BROWSER.as_bytes().to_vec();
+                if std::mem::replace(&mut head[at], odd) != odd {
+                    assert!(read(&head).is_none(), "{odd} at {at}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_incomplete_head_is_not_plain() {
+        for length in 0..BROWSER.len() {
+            assert!(read(&BROWSER.as_bytes()[..length]).is_none(), "{length}");
+        }
+    }
+}

@@ -348,6 +348,10 @@ impl fmt::Debug for Request {
 
 impl PartialEq for Request {
     fn eq(&self, other: &Self) -> bool {
-        self.parts.buffer == other.parts.buffer
+        let parts = |request: &Self| (request.parts.minor, request.parts.head_length, request.parts.path_length);
+        parts(self) == parts(other)
+            && self.uri() == other.uri()
+            && self.parts.buffer == other.parts.buffer
+            && self.headers().eq(other.headers())
     }
 }

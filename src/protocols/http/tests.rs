@@ -635,4 +635,23 @@ proptest! {
         let input = parts.concat();
         outcome(input);
     }
+
+    /// Whole, mostly the quick way is taken; byte by byte, always the strict one.
+    #[test]
+    fn a_head_means_the_same_whichever_way_it_is_read(
+        method in prop::sample::select(vec!["GET", "POST", "HEAD", "M_x", "!", "CONNECT", "", "OPTIONS"]),
+        target in prop::sample::select(vec!["/", "/a?b=c#d", "/#", "/?", "*", "http://h/p?q", "/\u{e9}", "a", "/a b"]),
+        version in prop::sample::select(vec!["1.1", "1.1", "1.1", "1.0", "1.2", "2.0", "1.1 ", "1.10"]),
+        lines in vec(prop::sample::select(vec![
+            "Host: a", "Host: a", "Host:b:80", "host: [::1]:1", "HOST: a@b", "Host: a:99999", "Host: ", "Accept: */*",
+            "Connection: close", "connection:keep-alive", "Connection: x, Close ", "Content-Length: 0",
+            "Content-Length: 7", "Content-Length: +7", "Transfer-Encoding: chunked", "Expect: 100-continue",
+            "X-Trim: \t a b \t", "X-Tab:\ta", "X-High: \u{e9}", "X-None:", "X-Spaces:   ", "Bad Name: 1", "Bad : 1",
+            "X:1:2", "x_under: 1", "x.dot: 1", ": none", "no colon", " folded", "\tfolded", "X-Nul: \0", "X-Del: \u{7f}",
+            "A-Name-Of-Just-32-Bytes-xxxxxxxxx: 1", "A-Name-Of-Just-31-Bytes-xxxxxxx: 1", "X-Cr: \r1", "X-Lf: \n1",
+        ]), 0..6),
+        rest in prop::sample::select(vec!["", "x", "\r\n", "GET / HTTP/1.1\r\n"]),
+    ) {
+        outcome(format!("{method} {target} HTTP/{version}\r\n{}\r\n{rest}", lines.iter().map(|line| format!("{line}\r\n")).collect::<String>()));
+    }
 }
