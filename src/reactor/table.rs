@@ -82,50 +82,84 @@ impl<T> Default for Table<T> {
 impl<T> Table<T> {
     /// Stores a value, or gives it back when every slot is taken.
     pub(crate) fn insert(&mut self, value: T) -> Result<Key, T> {
+        self.insert_with(value, |_, value| value)
+    }
+
+    /// Stores what is made of a value and its key-to-be, or gives the value back when every slot is taken.
+    #[inline]
+    pub(crate) fn insert_with<V>(&mut self, value: V, make: impl FnOnce(Key, V) -> T) -> Result<Key, V> {
+        let Some((index, page)) = self.roomy_page() else { return Err(value) };
+        let low = page.vacant();
+        let key = page.key(index, low);
+        page.values.insert(Some(make(key, value)));
+        page.live += 1;
+        if !page.is_roomy() {
+            self.roomy.set(index, false);
+        }
+        self.len += 1;
+        Ok(key)
+    }
+
+    /// The first page with room, which has memory.
+    #[inline]
+    fn roomy_page(&mut self) -> Option<(usize, &mut Page<T>)> {
         let index = self.roomy.from(self.roomy_from).next().unwrap_or(self.pages.len());
         if index == self.pages.len() && index < SLOTS / PAGE {
             self.pages.push(Page { values: Slab::new(), generations: [0; PAGE], live: 0, retired: 0 });
             self.roomy.set(index, true);
         }
         self.roomy_from = index;
-        let Some(page) = self.pages.get_mut(index) else { return Err(value) };
+        let page = self.pages.get_mut(index)?;
         if page.live == 0 {
             page.values = std::mem::take(&mut self.spare);
             page.values.reserve_exact(PAGE);
             self.occupied.set(index, true);
         }
-        let low = page.insert(value);
-        if !page.is_roomy() {
-            self.roomy.set(index, false);
-        }
-        self.len += 1;
-        Ok(page.key(index, low))
+        Some((index, page))
     }
 
     /// Takes a value out; its key is dead from here on.
     pub(crate) fn remove(&mut self, key: Key) -> Option<T> {
+        self.get(key)?;
+        self.remove_present(key)
+    }
+
+    /// Takes the present tenant of a slot out, whose key the caller knows because the value tells it. With a million
+    /// values in random order memory is what removing waits for, and here it waits once: the generation beside the
+    /// values is written without being read.
+    #[inline]
+    pub(crate) fn remove_present(&mut self, key: Key) -> Option<T> {
+        debug_assert!(self.get(key).is_some(), "{key:?} is not the present tenant");
         let (index, low) = split(key.slot);
         let page = self.pages.get_mut(index)?;
-        let generation = page.generations.get_mut(low).filter(|present| **present == key.generation)?;
-        page.values.get(low)?.as_ref()?;
+        // A retired slot has no tenant that could tell its key.
         let value = page.values.try_remove(low)?;
-        *generation += 1;
-        page.retired += usize::from(*generation == GENERATIONS);
+        let next = key.generation + 1;
+        if let Some(generation) = page.generations.get_mut(low) {
+            *generation = next;
+        }
         let was_full = page.live + page.retired >= PAGE;
         page.live -= 1;
+        page.retired += usize::from(next == GENERATIONS);
+        let (is_empty, is_roomy) = (page.live == 0, page.is_roomy());
         self.len -= 1;
-        if page.live == 0 {
-            page.values.clear();
-            free(std::mem::replace(&mut self.spare, std::mem::take(&mut page.values)));
-            self.occupied.set(index, false);
+        if is_empty {
+            self.release(index);
         }
-        if page.is_roomy() {
+        if was_full && is_roomy {
+            self.roomy.set(index, true);
             self.roomy_from = self.roomy_from.min(index);
-            if was_full {
-                self.roomy.set(index, true);
-            }
         }
         value
+    }
+
+    /// Gives up the memory of a page that has become empty.
+    #[cold]
+    fn release(&mut self, index: usize) {
+        let Some(page) = self.pages.get_mut(index) else { return };
+        page.values.clear();
+        free(std::mem::replace(&mut self.spare, std::mem::take(&mut page.values)));
+        self.occupied.set(index, false);
     }
 
     #[inline]
@@ -148,26 +182,11 @@ impl<T> Table<T> {
         page.values.get_mut(low)?.as_mut()
     }
 
-    /// The present tenant of a slot, for structures that link the values of one table by slot number.
-    #[inline]
-    pub(crate) fn slot(&self, slot: u32) -> Option<&T> {
-        let (index, low) = split(slot);
-        self.pages.get(index)?.values.get(low)?.as_ref()
-    }
-
-    /// Like [`Table::slot`], to change the tenant.
+    /// The present tenant of a slot, for those whose values tell their keys.
     #[inline]
     pub(crate) fn slot_mut(&mut self, slot: u32) -> Option<&mut T> {
         let (index, low) = split(slot);
         self.pages.get_mut(index)?.values.get_mut(low)?.as_mut()
-    }
-
-    /// The key of the present tenant of a slot.
-    pub(crate) fn key_of(&self, slot: u32) -> Option<Key> {
-        let (index, low) = split(slot);
-        let page = self.pages.get(index)?;
-        page.values.get(low)?.as_ref()?;
-        Some(page.key(index, low))
     }
 
     /// The first value at or after `slot`, by slot number: a cursor that survives any change of the table.
@@ -199,15 +218,14 @@ impl<T> Table<T> {
 }
 
 impl<T> Page<T> {
-    /// Stores a value in a roomy page that has memory.
+    /// The place for the next value, in a roomy page that has memory.
     #[inline]
-    fn insert(&mut self, value: T) -> usize {
+    fn vacant(&mut self) -> usize {
         // A worn-out slot is met when it comes up for use, and never again while the page keeps its memory.
         while self.generations.get(self.values.vacant_key()) == Some(&GENERATIONS) {
             self.values.insert(None);
         }
-        self.live += 1;
-        self.values.insert(Some(value))
+        self.values.vacant_key()
     }
 
     fn is_roomy(&self) -> bool {
@@ -415,11 +433,12 @@ mod tests {
     #[test]
     fn only_the_present_tenant_of_a_slot_has_a_key() {
         let mut table = Table::default();
-        let key = table.insert(0).unwrap();
-        assert_eq!(table.key_of(key.slot), Some(key));
-        assert_eq!((table.key_of(1), table.key_of(u32::MAX)), (None, None));
-        table.remove(key);
-        assert_eq!(table.key_of(key.slot), None);
+        let key = table.insert_with(0, |key, value| (key, value)).unwrap();
+        assert_eq!(table.slot_mut(key.slot), Some(&mut (key, 0)));
+        assert_eq!(table.slot_mut(1), None);
+        assert_eq!(table.slot_mut(u32::MAX), None);
+        assert_eq!(table.remove_present(key), Some((key, 0)));
+        assert_eq!(table.slot_mut(key.slot), None);
         assert_eq!(table.get(Key { generation: 1, ..key }), None);
     }
 
@@ -486,7 +505,7 @@ mod tests {
                     }
                 }
                 Op::WearOut(slot) => {
-                    if self.table.slot(*slot).is_none() && self.table.pages.len() > *slot as usize / PAGE {
+                    if self.table.slot_mut(*slot).is_none() && self.table.pages.len() > *slot as usize / PAGE {
                         let generation =
                             &mut self.table.pages[*slot as usize / PAGE].generations[*slot as usize % PAGE];
                         *generation = (*generation).max(GENERATIONS - 1);
@@ -513,8 +532,7 @@ mod tests {
             let walk: Vec<(Key, u64)> = walk.collect();
             assert_eq!(walk, self.sorted().into_iter().map(|key| (key, self.live[&key])).collect::<Vec<_>>());
             for (key, mut value) in walk {
-                assert_eq!(self.table.key_of(key.slot), Some(key));
-                assert_eq!((self.table.get(key), self.table.slot(key.slot)), (Some(&value), Some(&value)));
+                assert_eq!(self.table.get(key), Some(&value));
                 assert_eq!(self.table.slot_mut(key.slot), Some(&mut value));
                 assert_eq!(self.table.get_mut(key), Some(&mut value));
             }

@@ -15,12 +15,21 @@
 //!   one exception is the slot of `elapsed` itself on level 0, which is otherwise empty: what is inserted too late waits
 //!   there, hence before all others;
 //! * a slot remembers the least due tick of its entries. Appending keeps it exact; removing does not look for the next
-//!   one, and so may leave it too early, but never too late.
+//!   one, and so may leave it too early, but never too late;
+//! * a live entry that waits or has expired is named exactly once, by the list of its place. A list may also name dead
+//!   ones, which the generation in their keys tells apart; it counts the live, forgets all when none is left, and is
+//!   swept when the dead are too many.
+//!
+//! A list is an array of keys rather than links between entries: removing touches the entry only, where links mean two
+//! more entries somewhere in memory, and that is what removing one of a million costs. Moving a list reads keys in a row
+//! instead of waiting for each entry to learn which is next.
 //!
 //! The remembered minimum makes [`Wheel::next_due`] exact, where a wheel usually knows only the start of a slot: its
 //! owner would be woken, up to once per level, just to move entries down. Here an idle process with one timer an hour
 //! away sleeps for an hour. Entries move down only when something in their slot is due, and most timeouts are removed
 //! before that.
+
+use std::collections::VecDeque;
 
 use super::table::{Key, Table};
 
@@ -30,8 +39,10 @@ const BITS: u32 = 6;
 const SLOTS: u16 = 1 << BITS;
 /// Enough for every `u64`: the last level has four bits left, and no tick is too far away.
 const LEVELS: usize = u64::BITS.div_ceil(BITS) as usize;
-/// No entry: table slots are below 2^22.
-const NONE: u32 = u32::MAX;
+/// So many dead keys in a list are not worth a sweep.
+const FEW_DEAD: usize = 64;
+/// An empty list keeps room for so many keys, lest a near slot, which fills again and again, takes memory each time.
+const KEPT_ROOM: usize = 64;
 
 /// Values with a due tick each, found by [`Key`], by what is due next, and by what has expired.
 #[derive(Debug)]
@@ -43,19 +54,22 @@ pub(crate) struct Wheel<T> {
     occupied: [u64; LEVELS],
     /// The slots of level 0, then those of level 1, ... as far as levels were ever needed.
     slots: Vec<List>,
-    expired: List,
+    expired: VecDeque<Key>,
 }
 
+/// (In this order a value is moved in whole words, apart from the mark of a vacant slot; behind a copy in uneven pieces
+/// the processor waits for memory before it goes on.)
 #[derive(Debug)]
+#[repr(C)]
 struct Entry<T> {
-    due: u64,
-    prev: u32,
-    next: u32,
     place: Place,
+    /// That of its key, beside what it is asked for: the table's own copy lies elsewhere in memory.
+    generation: u32,
+    due: u64,
     value: T,
 }
 
-/// The list an entry is linked into. (As an enum it leaves the table room to mark vacant slots without a further word.)
+/// The list that names an entry. (As an enum it leaves the table room to mark vacant slots without a further word.)
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
     /// None: it was popped and not rescheduled since.
@@ -65,20 +79,21 @@ enum Place {
     Slot(u16),
 }
 
-/// A list of entries, linked by their table slots.
-#[derive(Clone, Copy, Debug)]
+/// The entries of a slot, in order of insertion, and dead ones between them.
+#[derive(Clone, Debug)]
 struct List {
-    head: u32,
-    tail: u32,
-    /// Nothing in the list is due before. Meaningless for an empty list.
+    keys: Vec<Key>,
+    live: usize,
+    /// Nothing in the list is due before.
     min: u64,
 }
 
-const EMPTY: List = List { head: NONE, tail: NONE, min: u64::MAX };
+const EMPTY: List = List { keys: Vec::new(), live: 0, min: u64::MAX };
 
 impl<T> Default for Wheel<T> {
     fn default() -> Self {
-        Self { table: Table::default(), elapsed: 0, occupied: [0; LEVELS], slots: Vec::new(), expired: EMPTY }
+        let (table, expired) = (Table::default(), VecDeque::new());
+        Self { table, elapsed: 0, occupied: [0; LEVELS], slots: Vec::new(), expired }
     }
 }
 
@@ -86,21 +101,25 @@ impl<T> Wheel<T> {
     /// Stores a value that expires with the first [`Wheel::advance`] to `due` or later; with the next one when `due`
     /// has passed already. Gives it back when the table is full.
     pub(crate) fn insert(&mut self, due: u64, value: T) -> Result<Key, T> {
-        let entry = Entry { due, prev: NONE, next: NONE, place: Place::Parked, value };
-        let key = self.table.insert(entry).map_err(|entry| entry.value)?;
-        self.append(key.slot, self.place(due));
+        let index = self.index(due);
+        let entry = |key: Key, value| Entry { due, generation: key.generation, place: Place::Slot(index), value };
+        let key = self.table.insert_with(value, entry)?;
+        self.list(index, key, due);
         Ok(key)
     }
 
     /// Takes a value out, wherever it is: waiting, expired or popped.
     pub(crate) fn remove(&mut self, key: Key) -> Option<T> {
-        self.table.get(key)?;
-        self.unlink(key.slot);
-        self.table.remove(key).map(|entry| entry.value)
+        let place = self.entry(key)?.place;
+        let value = self.table.remove_present(key)?.value;
+        if let Place::Slot(index) = place {
+            self.bury(index);
+        }
+        Some(value)
     }
 
     pub(crate) fn get_mut(&mut self, key: Key) -> Option<&mut T> {
-        self.table.get_mut(key).map(|entry| &mut entry.value)
+        self.entry(key).map(|entry| &mut entry.value)
     }
 
     /// When a value is, or was, due: the tick it was last given, even one that had passed already.
@@ -110,14 +129,21 @@ impl<T> Wheel<T> {
 
     /// Makes a value wait for another tick, as if inserted anew but with the same key. `false` when the key is dead.
     pub(crate) fn reschedule(&mut self, key: Key, due: u64) -> bool {
-        if self.table.get(key).is_none() {
-            return false;
+        let index = self.index(due);
+        let Some(entry) = self.entry(key) else { return false };
+        entry.due = due;
+        // Its old name is alive still, so it must go at once. That is slow, and rare: a timer that runs is parked.
+        match std::mem::replace(&mut entry.place, Place::Slot(index)) {
+            Place::Parked => {}
+            Place::Expired => self.expired.retain(|other| *other != key),
+            Place::Slot(old) => {
+                if let Some(list) = self.slots.get_mut(usize::from(old)) {
+                    list.keys.retain(|other| *other != key);
+                }
+                self.bury(old);
+            }
         }
-        self.unlink(key.slot);
-        if let Some(entry) = self.table.slot_mut(key.slot) {
-            entry.due = due;
-        }
-        self.append(key.slot, self.place(due));
+        self.list(index, key, due);
         true
     }
 
@@ -125,32 +151,33 @@ impl<T> Wheel<T> {
     /// the one that was has been removed or rescheduled meanwhile; then the call finds nothing to expire, and forgets
     /// it. Expired entries do not count: they wait for [`Wheel::pop_expired`].
     pub(crate) fn next_due(&self) -> Option<u64> {
-        self.first().map(|(_, list)| list.min)
+        self.first().map(|(_, min)| min)
     }
 
     /// Lets everything due up to `now` expire, in order of due tick and then of insertion, after what expired earlier.
     pub(crate) fn advance(&mut self, now: u64) {
         let now = now.max(self.elapsed);
-        while let Some((index, list)) = self.first().filter(|(_, list)| list.min <= now) {
-            self.replace_slot(index, EMPTY);
-            if list.min < self.elapsed {
-                self.expire_late(list.head);
-                continue;
+        while let Some((index, min)) = self.first().filter(|(_, min)| *min <= now) {
+            let mut keys = self.empty(index);
+            if min < self.elapsed {
+                // Late entries are the only ones of different due ticks in a slot of level 0. They are rare: a timer of
+                // zero ticks is due at `elapsed`, not before.
+                let table = &self.table;
+                keys.sort_by_key(|key| table.get(*key).map(|entry| entry.due));
+            } else {
+                // Straight to the minimum, not just to the start of the slot: what is due then lands on level 0 at once.
+                self.elapsed = min;
             }
-            // Straight to the minimum, not just to the start of the slot: what is due then lands on level 0 at once.
-            self.elapsed = list.min;
-            let mut slot = list.head;
-            while let Some(entry) = self.table.slot(slot) {
-                let (next, due) = (entry.next, entry.due);
-                self.append(slot, if index < SLOTS { Place::Expired } else { self.place(due) });
-                slot = next;
+            for key in &keys {
+                self.move_on(*key, index < SLOTS);
             }
+            self.give_back(index, keys);
         }
         // Follow the clock, as near levels are cheaper, but stay outside of a slot that is not due as a whole. Its start
         // lies after `elapsed`, so it is not 0.
-        self.elapsed = self.first().map_or(now, |(index, list)| {
+        self.elapsed = self.first().map_or(now, |(index, min)| {
             let span = BITS * u32::from(index / SLOTS);
-            now.min((list.min >> span << span) - 1)
+            now.min((min >> span << span) - 1)
         });
     }
 
@@ -158,9 +185,13 @@ impl<T> Wheel<T> {
     /// then. Only `advance` adds to these, so what is inserted or rescheduled meanwhile never comes out in the same
     /// round: a timer of zero ticks does not keep its owner from other work.
     pub(crate) fn pop_expired(&mut self) -> Option<Key> {
-        let key = self.table.key_of(self.expired.head)?;
-        self.unlink(key.slot);
-        Some(key)
+        loop {
+            let key = self.expired.pop_front()?;
+            if let Some(entry) = self.entry(key) {
+                entry.place = Place::Parked;
+                return Some(key);
+            }
+        }
     }
 
     /// How many values there are, waiting, expired and popped.
@@ -171,97 +202,90 @@ impl<T> Wheel<T> {
 
     /// Takes every value out. Old keys stay dead, and the time stays what it was.
     pub(crate) fn clear(&mut self) -> Vec<T> {
-        (self.occupied, self.slots, self.expired) = ([0; LEVELS], Vec::new(), EMPTY);
+        (self.occupied, self.slots, self.expired) = ([0; LEVELS], Vec::new(), VecDeque::new());
         self.table.clear().into_iter().map(|entry| entry.value).collect()
     }
 
-    /// Where an entry due then has to wait.
-    fn place(&self, due: u64) -> Place {
+    #[inline]
+    fn entry(&mut self, key: Key) -> Option<&mut Entry<T>> {
+        self.table.slot_mut(key.slot).filter(|entry| entry.generation == key.generation)
+    }
+
+    /// The slot where an entry due then has to wait.
+    fn index(&self, due: u64) -> u16 {
         let due = due.max(self.elapsed);
         let level = ((due ^ self.elapsed) | 1).ilog2() / BITS;
         let digit = (due >> (BITS * level)) & u64::from(SLOTS - 1);
         // At most 10 * 64 + 63.
-        Place::Slot(((u64::from(level) * u64::from(SLOTS) + digit) & 0x3ff) as u16)
+        ((u64::from(level) * u64::from(SLOTS) + digit) & 0x3ff) as u16
     }
 
-    /// The first slot with entries.
-    fn first(&self) -> Option<(u16, List)> {
+    /// The first slot with entries, and the least due tick there.
+    fn first(&self) -> Option<(u16, u64)> {
         let (level, occupied) = (0..).zip(&self.occupied).find(|(_, occupied)| **occupied != 0)?;
         let index = level * SLOTS + (occupied.trailing_zeros() & 0x3f) as u16;
-        Some((index, *self.slots.get(usize::from(index))?))
+        Some((index, self.slots.get(usize::from(index))?.min))
     }
 
-    /// Late entries are the only ones of different due ticks in a slot of level 0. They are rare: a timer of zero ticks
-    /// is due at `elapsed`, not before.
-    fn expire_late(&mut self, head: u32) {
-        let link = |slot| self.table.slot(slot).map(|entry| (entry.due, slot, entry.next));
-        let mut late: Vec<_> = std::iter::successors(link(head), |(_, _, next)| link(*next)).collect();
-        late.sort_by_key(|(due, ..)| *due);
-        for (_, slot, _) in late {
-            self.append(slot, Place::Expired);
-        }
-    }
-
-    /// Links an entry, which is in no list, to the end of one.
-    fn append(&mut self, slot: u32, place: Place) {
-        let Some(due) = self.table.slot(slot).map(|entry| entry.due) else { return };
-        let mut list = self.list(place);
-        let tail = std::mem::replace(&mut list.tail, slot);
-        list.min = list.min.min(due);
-        if let Some(tail) = self.table.slot_mut(tail) {
-            tail.next = slot;
-        } else {
-            list.head = slot;
-        }
-        if let Some(entry) = self.table.slot_mut(slot) {
-            (entry.prev, entry.next, entry.place) = (tail, NONE, place);
-        }
-        self.set_list(place, list);
-    }
-
-    /// Takes an entry out of its list, if it is in one.
-    fn unlink(&mut self, slot: u32) {
-        let Some(entry) = self.table.slot_mut(slot) else { return };
-        let (prev, next, place) = (entry.prev, entry.next, entry.place);
-        (entry.prev, entry.next, entry.place) = (NONE, NONE, Place::Parked);
-        if let Some(prev) = self.table.slot_mut(prev) {
-            prev.next = next;
-        }
-        if let Some(next) = self.table.slot_mut(next) {
-            next.prev = prev;
-        }
-        if prev == NONE || next == NONE {
-            let list = self.list(place);
-            let head = if prev == NONE { next } else { list.head };
-            let tail = if next == NONE { prev } else { list.tail };
-            self.set_list(place, if head == NONE { EMPTY } else { List { head, tail, ..list } });
-        }
-    }
-
-    fn list(&self, place: Place) -> List {
-        match place {
-            Place::Parked => EMPTY,
-            Place::Expired => self.expired,
-            Place::Slot(index) => self.slots.get(usize::from(index)).copied().unwrap_or(EMPTY),
-        }
-    }
-
-    fn set_list(&mut self, place: Place, list: List) {
-        match place {
-            Place::Parked => {}
-            Place::Expired => self.expired = list,
-            Place::Slot(index) => self.replace_slot(index, list),
-        }
-    }
-
-    fn replace_slot(&mut self, index: u16, list: List) {
-        let (level, bit) = (usize::from(index / SLOTS), 1 << (index % SLOTS));
+    /// Names an entry at the end of a slot's list.
+    fn list(&mut self, index: u16, key: Key, due: u64) {
+        let level = usize::from(index / SLOTS);
         if self.slots.len() <= usize::from(index) {
             self.slots.resize((level + 1) * usize::from(SLOTS), EMPTY);
         }
-        if let (Some(slot), Some(occupied)) = (self.slots.get_mut(usize::from(index)), self.occupied.get_mut(level)) {
-            *slot = list;
-            *occupied = if list.head == NONE { *occupied & !bit } else { *occupied | bit };
+        if let (Some(list), Some(occupied)) = (self.slots.get_mut(usize::from(index)), self.occupied.get_mut(level)) {
+            list.keys.push(key);
+            list.live += 1;
+            list.min = list.min.min(due);
+            *occupied |= 1 << (index % SLOTS);
+        }
+    }
+
+    /// One entry of a slot is gone, and its key is dead or no longer listed.
+    fn bury(&mut self, index: u16) {
+        let Some(list) = self.slots.get_mut(usize::from(index)) else { return };
+        list.live -= 1;
+        if list.live == 0 {
+            let keys = self.empty(index);
+            self.give_back(index, keys);
+        } else if list.keys.len() > 3 * list.live + FEW_DEAD {
+            // At least two of three are dead, so each removal pays for looking at one key and a half.
+            let table = &self.table;
+            list.keys.retain(|key| table.get(*key).is_some());
+            list.keys.shrink_to(2 * list.live);
+        }
+    }
+
+    /// Takes what a slot lists, dead ones too.
+    fn empty(&mut self, index: u16) -> Vec<Key> {
+        if let Some(occupied) = self.occupied.get_mut(usize::from(index / SLOTS)) {
+            *occupied &= !(1 << (index % SLOTS));
+        }
+        let list = self.slots.get_mut(usize::from(index));
+        list.map(|list| std::mem::replace(list, EMPTY).keys).unwrap_or_default()
+    }
+
+    /// Lets an emptied slot use its room again, unless that is much. Nothing has been listed there since.
+    fn give_back(&mut self, index: u16, mut keys: Vec<Key>) {
+        if keys.capacity() <= KEPT_ROOM
+            && let Some(list) = self.slots.get_mut(usize::from(index))
+        {
+            keys.clear();
+            list.keys = keys;
+        }
+    }
+
+    /// Brings an entry that was listed in an emptied slot to where it belongs now.
+    fn move_on(&mut self, key: Key, expires: bool) {
+        let Some(due) = self.entry(key).map(|entry| entry.due) else { return };
+        let index = self.index(due);
+        if let Some(entry) = self.table.slot_mut(key.slot) {
+            entry.place = if expires { Place::Expired } else { Place::Slot(index) };
+        }
+        if expires {
+            self.expired.push_back(key);
+        } else {
+            self.list(index, key, due);
         }
     }
 }
@@ -396,34 +420,40 @@ mod tests {
 
     #[test]
     fn a_timer_of_32_bytes_fits_into_64() {
-        /// As `slab` and `Table` store it, without the 4 bytes of a generation.
+        /// As `slab` and `Table` store it, without the 4 bytes of a generation and the key in a list.
         #[allow(dead_code)]
         enum InTable<T> {
             Vacant(usize),
             Occupied(Option<T>),
         }
-        assert!(size_of::<InTable<Entry<[u64; 4]>>>() + size_of::<u32>() <= 64);
+        assert!(size_of::<InTable<Entry<[u64; 4]>>>() + size_of::<u32>() + size_of::<Key>() <= 64);
     }
 
     impl<T> Wheel<T> {
-        /// Every list is linked both ways, every waiting entry is where it belongs, and no minimum is too late.
+        /// Every live entry is named once, by the list of its place, and no minimum is too late.
         fn check(&self) {
-            let slots = self.slots.iter().zip(0..).map(|(list, index)| (Place::Slot(index), list));
-            for (place, list) in slots.chain([(Place::Expired, &self.expired)]) {
-                let (mut prev, mut slot) = (NONE, list.head);
-                while let Some(entry) = self.table.slot(slot) {
-                    assert_eq!(entry.prev, prev);
+            let mut named = 0;
+            for (list, index) in self.slots.iter().zip(0_u16..) {
+                let live: Vec<_> = list.keys.iter().filter_map(|key| self.table.get(*key)).collect();
+                for entry in &live {
                     assert!(entry.due >= list.min);
-                    assert_eq!(entry.place, place);
-                    assert!(place == Place::Expired || place == self.place(entry.due));
-                    (prev, slot) = (slot, entry.next);
+                    assert_eq!((entry.place, index), (Place::Slot(index), self.index(entry.due)));
                 }
-                assert_eq!((slot, list.tail), (NONE, prev));
-                if let Place::Slot(index) = place {
-                    let bit = self.occupied[usize::from(index / SLOTS)] >> (index % SLOTS) & 1;
-                    assert_eq!(bit == 1, list.head != NONE);
-                }
+                assert_eq!((list.live, list.live == 0), (live.len(), list.keys.is_empty()));
+                assert!(list.keys.len() <= 3 * list.live + FEW_DEAD);
+                let bit = self.occupied[usize::from(index / SLOTS)] >> (index % SLOTS) & 1;
+                assert_eq!(bit == 1, list.live > 0);
+                named += live.len();
             }
+            let expired: Vec<_> = self.expired.iter().filter_map(|key| self.table.get(*key)).collect();
+            assert!(expired.iter().all(|entry| entry.place == Place::Expired));
+            let mut parked = 0;
+            let mut slot = 0;
+            while let Some((key, entry)) = self.table.next_from(slot) {
+                parked += usize::from(entry.place == Place::Parked);
+                slot = key.slot + 1;
+            }
+            assert_eq!(named + expired.len() + parked, self.table.len());
         }
     }
 
