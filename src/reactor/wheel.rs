@@ -39,10 +39,10 @@ const BITS: u32 = 6;
 const SLOTS: u16 = 1 << BITS;
 /// Enough for every `u64`: the last level has four bits left, and no tick is too far away.
 const LEVELS: usize = u64::BITS.div_ceil(BITS) as usize;
-/// So many dead keys in a list are not worth a sweep.
-const FEW_DEAD: usize = 64;
+/// So many dead keys in a list are not worth a sweep. Few in tests, whose lists are short.
+const FEW_DEAD: usize = if cfg!(test) { 2 } else { 64 };
 /// An empty list keeps room for so many keys, lest a near slot, which fills again and again, takes memory each time.
-const KEPT_ROOM: usize = 64;
+const KEPT_ROOM: usize = if cfg!(test) { 4 } else { 64 };
 
 /// Values with a due tick each, found by [`Key`], by what is due next, and by what has expired.
 #[derive(Debug)]
@@ -402,6 +402,20 @@ mod tests {
         *wheel.get_mut(keys[2]).unwrap() = 20;
         wheel.advance(9);
         assert_eq!(pop_all(&mut wheel), [1, 4, 20]);
+    }
+
+    #[test]
+    fn dead_keys_do_not_pile_up_behind_a_timer_that_stays() {
+        let mut wheel = Wheel::default();
+        let stays = [0, 1, 2].map(|nth| wheel.insert(3_600_000, nth).unwrap());
+        for nth in 3..10_000 {
+            let key = wheel.insert(3_600_000, nth).unwrap();
+            assert_eq!(wheel.remove(key), Some(nth));
+            let listed: usize = wheel.slots.iter().map(|list| list.keys.capacity()).sum();
+            assert!(listed <= 32, "room for {listed} keys of {} timers", stays.len());
+        }
+        wheel.advance(3_600_000);
+        assert_eq!(pop_all(&mut wheel), [0, 1, 2]);
     }
 
     #[test]
