@@ -17,7 +17,7 @@ fn main() -> workerman::Result<()> {
 
     let worker = Worker::<Http>::new(&format!("http://127.0.0.1:{port}"));
     worker.set(Subscribers::default());
-    worker.set_deadlines(Deadlines::none());
+    worker.set_deadlines(Deadlines::default().keep_alive(0));
 
     worker.on_message(move |connection, request| match request.path() {
         "/plaintext" => {

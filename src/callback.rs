@@ -188,6 +188,7 @@ fn fail(name: &str, failure: Result<Result<(), BoxError>, Box<dyn Any + Send>>) 
 
 /// What the error says: its `Display` and its destructor are user code.
 fn error_text(error: BoxError) -> String {
+    let _inside = Inside(INSIDE.replace(true));
     let mut text = String::new();
     let told = panic::catch_unwind(AssertUnwindSafe(|| {
         let _ = write!(text, "{error}");

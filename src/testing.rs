@@ -250,18 +250,26 @@ pub mod fuzz {
 pub mod bench {
     use crate::protocols::http::{Http, Request};
     use crate::protocols::output::{Outbound, Output};
-    use crate::protocols::{Codec as _, Encode, Encoded, Limits, Step};
+    use crate::protocols::{self, Codec as _, Encode, Encoded, Limits, Step};
     use crate::reactor::{Key, Wheel};
 
     const DATE: &[u8; 29] = b"Sun, 06 Nov 1994 08:49:37 GMT";
     const LIMITS: Limits = Limits { max_package_size: 10 << 20, common_methods_only: false };
 
     /// The server's end of a connection, as far as the codec knows it.
-    #[derive(Debug, Default)]
+    #[derive(Debug)]
     pub struct Conversation {
         codec: Http,
         queue: Outbound,
         ticket: u32,
+    }
+
+    impl Default for Conversation {
+        fn default() -> Self {
+            // As on the thread of a loop.
+            protocols::open();
+            Self { codec: Http::default(), queue: Outbound::default(), ticket: 0 }
+        }
     }
 
     impl Conversation {

@@ -78,3 +78,12 @@ fn while_accepting_is_paused_connections_wait_and_those_there_are_go_on() {
     run(Box::new(Worker::resume_accept));
     receive("the second", &accepted);
 }
+
+#[test]
+fn a_worker_that_is_paused_before_it_listens_takes_nobody() {
+    let (server, accepted, run) = serve(|worker| worker.pause_accept());
+    let _client = server.connect();
+    assert!(accepted.recv_timeout(A_MOMENT).is_err(), "one was accepted");
+    run(Box::new(|worker| worker.resume_accept()));
+    receive("the one that waited", &accepted);
+}

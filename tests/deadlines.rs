@@ -220,3 +220,50 @@ fn the_loop_wakes_for_deadlines_once_a_second_at_most_and_not_at_all_without_con
     }
     assert!(first.is_closed() && peers.iter().all(Peer::is_closed));
 }
+
+#[test]
+fn a_stream_that_failed_has_no_time_for_a_reader_that_never_reads() {
+    let (sim, worker, peer) = serve(|connection| {
+        connection.send(Response::new(200, &[("Content-Type", "text/event-stream")], ""));
+        connection.add_timer(1, move || connection.send(ServerSentEvents::new().data("x".repeat(5000))));
+        connection.add_timer(5, || panic!("a stream's timer"));
+    });
+    Worker::set_panic_policy(workerman::PanicPolicy::CloseConnection);
+    peer.set_window(100);
+    peer.write(GET);
+    sim.run();
+    sim.advance(Duration::from_secs(60));
+    assert!(peer.is_finished() && worker.connections().next().is_none(), "it is kept");
+}
+
+/// Reads a kilobyte a second, and nothing more; answers how much there was.
+fn read_steadily(sim: &Simulation, peer: &Peer) -> usize {
+    let mut length = 0;
+    for _ in 0..200 {
+        sim.advance(Duration::from_secs(1));
+        length += peer.read().len();
+        sim.run();
+    }
+    length
+}
+
+#[test]
+fn a_steady_reader_gets_all_of_a_last_answer_however_long_it_takes() {
+    let body = || Response::new(200, &[], vec![b'x'; 100_000]);
+    for half_closes in [true, false] {
+        let (sim, _, peer) = serve(move |connection| {
+            if half_closes {
+                connection.send(body());
+            } else {
+                connection.end_with(body());
+            }
+        });
+        peer.set_window(1000);
+        peer.write(GET);
+        if half_closes {
+            peer.finish();
+        }
+        assert!(read_steadily(&sim, &peer) > 100_000, "half-closed: {half_closes}");
+        assert!(peer.is_finished());
+    }
+}

@@ -204,7 +204,7 @@ fn with_a_request_behind_whose_answer_never_comes() {
     let (_, peer, log) = one(&sim);
     peer.write(get("/late") + &get("/never"));
     peer.finish();
-    sim.advance(seconds(32));
+    sim.advance(seconds(62));
     assert_eq!(bodies(&peer.read_text()), ["late"]);
     assert_eq!((log.take().last().map(String::as_str), peer.is_closed()), (Some("close"), true));
 }

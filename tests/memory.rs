@@ -1,6 +1,12 @@
 //! The promise: what is over leaves nothing behind. Alone in its process, because it looks at the resident memory.
+
+use std::sync::{Mutex, PoisonError};
+
 use workerman::testing::Simulation;
-use workerman::{Http, Worker};
+use workerman::{Http, Response, Worker};
+
+/// One test at a time.
+static ALONE: Mutex<()> = Mutex::new(());
 
 fn rss() -> usize {
     let text = std::fs::read_to_string("/proc/self/statm").expect("Linux");
@@ -10,6 +16,7 @@ fn rss() -> usize {
 
 #[test]
 fn a_half_closing_client_that_was_answered_leaves_nothing_behind() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let sim = Simulation::new();
     let worker = Worker::<Http>::new("");
     worker.on_message(|connection, _| connection.send("ok"));
@@ -28,4 +35,20 @@ fn a_half_closing_client_that_was_answered_leaves_nothing_behind() {
     round(14_000);
     let each = (rss() - before) / 14_000;
     assert!(each < 8, "{each} bytes stay for 30 s after each closed connection (a timer that nobody needs)");
+}
+
+#[test]
+fn a_thread_that_makes_answers_leaves_nothing_behind() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let threads = |count: usize| {
+        for _ in 0..count {
+            let make = || drop(Response::new(200, &[("X-Long", &"x".repeat(4_000))], vec![b'x'; 12_000]));
+            std::thread::spawn(make).join().unwrap();
+        }
+    };
+    threads(100);
+    let before = rss();
+    threads(1_000);
+    let each = rss().saturating_sub(before) / 1_000;
+    assert!(each < 1024, "{each} bytes stay for each thread");
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use support::{Log, OnDrop, answers, boom, get};
 use workerman::testing::{Peer, Simulation};
-use workerman::{Http, PanicPolicy, Response, Tcp, Timer, Worker};
+use workerman::{Http, PanicPolicy, Response, SendStatus, Tcp, Timer, Worker};
 
 const RAW: &str = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nraw";
 
@@ -291,7 +291,7 @@ fn raw_bytes_behind_a_complete_answer_go_nowhere() {
     worker.on_message(|connection, request| {
         connection.send(request.path());
         if request.path() == "/1" {
-            assert_eq!(connection.send_raw(RAW), workerman::SendStatus::Dropped);
+            assert_eq!(connection.send_raw(RAW), SendStatus::Dropped);
         }
     });
     let peer = sim.connect(worker);
@@ -471,4 +471,23 @@ fn a_head_with_bare_crs_is_refused_at_once_and_not_when_its_time_is_over() {
     peer.write("\n");
     sim.run();
     assert_eq!(answers(&peer.read_text()), [(200, "ok".to_owned())]);
+}
+
+#[test]
+fn a_raw_answer_is_given_before_other_callbacks_see_the_connection() {
+    // What a full connection got from its on_buffer_full had counted as a piece of the answer, which is never dropped.
+    let sim = Simulation::new();
+    let worker = Worker::<Http>::new("");
+    let log = Log::default();
+    worker.on_connect(|connection| connection.set_max_send_buffer_size(1000));
+    worker.on_message(|connection, _| {
+        connection.send_raw(format!("HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n{:5000}", ""))
+    });
+    let told = log.clone();
+    worker.on_buffer_full(move |connection| told.add(format!("{:?}", connection.send_raw("more"))));
+    let peer = sim.connect(worker);
+    peer.set_window(2000);
+    peer.write(get("/"));
+    sim.run();
+    assert_eq!(log.take(), ["Dropped"]);
 }

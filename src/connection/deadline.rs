@@ -5,13 +5,12 @@
 //! deadline has come. Never early, at most a second late. Streams, paused connections and those that wait for the app
 //! have none.
 
-use std::cell::Cell;
 use std::rc::Rc;
 
 use super::driver::Driver;
-use super::lifecycle;
 use super::state::{Connection, Flags, State, Visit, state, visit};
 use super::status::Status;
+use super::{defaults, lifecycle};
 use crate::protocols::Pace;
 use crate::reactor::{self, Key};
 use crate::timer::Interval;
@@ -48,21 +47,14 @@ pub struct Deadlines {
 /// A tick of deadlines, in nanoseconds: a sixteenth of a second.
 const TICK: u64 = 62_500_000;
 /// Ticks in a second.
-const SECOND: u32 = 16;
+pub(super) const SECOND: u32 = 16;
 /// The tick of no deadline.
 pub(super) const NEVER: u32 = u32::MAX;
 
 impl Default for Deadlines {
     fn default() -> Self {
-        DEFAULT.get()
+        defaults::deadlines()
     }
-}
-
-thread_local! {
-    static DEFAULT: Cell<Deadlines> = const {
-        let [head, body, keep_alive, write] = [30 * SECOND, 30 * SECOND, 75 * SECOND, 60 * SECOND];
-        Cell::new(Deadlines { head, body, keep_alive, write, body_rate: 1024 })
-    };
 }
 
 impl Deadlines {
@@ -86,7 +78,7 @@ impl Deadlines {
         Self { head: ticks(time), ..self }
     }
 
-    /// Between two pieces of a body; seconds or a `Duration`.
+    /// Between two pieces of a body; seconds or a `Duration`. Without this time, the rate does not count either.
     ///
     /// ```
     /// # use workerman::Deadlines;
@@ -126,9 +118,17 @@ impl Deadlines {
         Self { write: ticks(time), ..self }
     }
 
-    /// What workers of this thread that are made from here on start with.
+    /// What workers of this process that are made from here on start with.
     pub(crate) fn set_default(self) {
-        DEFAULT.set(self);
+        defaults::set_deadlines(self.to_array());
+    }
+
+    pub(super) const fn from_array([head, body, keep_alive, write, body_rate]: [u32; 5]) -> Self {
+        Self { head, body, keep_alive, write, body_rate }
+    }
+
+    fn to_array(self) -> [u32; 5] {
+        [self.head, self.body, self.keep_alive, self.write, self.body_rate]
     }
 
     pub(super) fn of(&self, pace: Pace) -> u32 {
@@ -178,7 +178,9 @@ impl Connection {
     fn wanted_pace(&self) -> Pace {
         match self.status {
             _ if self.pace == Pace::Free => Pace::Free,
-            Status::Established | Status::Closing if self.flags.has(Flags::BLOCKED) && !self.is_stream() => Pace::Write,
+            // A stream has none while it is open.
+            Status::Established if self.flags.has(Flags::BLOCKED) && !self.is_stream() => Pace::Write,
+            Status::Closing if self.flags.has(Flags::BLOCKED) => Pace::Write,
             Status::Established if self.flags.has(Flags::PAUSED) => Pace::Answer,
             Status::Established => self.codec_pace,
             _ => Pace::Answer,
@@ -218,6 +220,16 @@ impl Visit<'_> {
                 self.deadline.saturating_add(paid).min(latest)
             }
         };
+    }
+
+    /// Nothing has told that the peer reads. The system does so only when much has left, so that a slow reader is found
+    /// by trying.
+    fn look_for_progress(&mut self) {
+        let written = self.bytes_written;
+        self.writable();
+        if self.bytes_written == written {
+            self.shut();
+        }
     }
 }
 
@@ -278,7 +290,9 @@ fn sweep(at: u32) {
         match pace {
             Pace::Head | Pace::Body => driver.time_out(key),
             Pace::New | Pace::Between => lifecycle::close(key),
-            Pace::Write => drop(visit(key, |visit| visit.shut())),
+            Pace::Write => {
+                visit(key, |visit| visit.look_for_progress());
+            }
             Pace::Answer | Pace::Free => {}
         }
     }

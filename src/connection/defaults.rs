@@ -2,10 +2,30 @@
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
+use super::deadline::{Deadlines, SECOND};
+
 static MAX_SEND_BUFFER_SIZE: AtomicU32 = AtomicU32::new(1024 * 1024);
 static MAX_PACKAGE_SIZE: AtomicU32 = AtomicU32::new(10 * 1024 * 1024);
 /// In nanoseconds.
 static LINGER: AtomicU64 = AtomicU64::new(1_000_000_000);
+/// Head, body, keep-alive, write, in ticks; and the least rate of a body, in bytes a second.
+static DEADLINES: [AtomicU32; 5] = [
+    AtomicU32::new(30 * SECOND),
+    AtomicU32::new(30 * SECOND),
+    AtomicU32::new(75 * SECOND),
+    AtomicU32::new(60 * SECOND),
+    AtomicU32::new(1024),
+];
+
+pub(super) fn deadlines() -> Deadlines {
+    Deadlines::from_array(DEADLINES.each_ref().map(|deadline| deadline.load(Ordering::Relaxed)))
+}
+
+pub(super) fn set_deadlines(deadlines: [u32; 5]) {
+    for (default, deadline) in DEADLINES.iter().zip(deadlines) {
+        default.store(deadline, Ordering::Relaxed);
+    }
+}
 
 /// For the send buffer and for a package, in bytes.
 pub(super) fn limits() -> (u32, u32) {

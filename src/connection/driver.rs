@@ -179,7 +179,12 @@ impl<P: Codec> Handlers<P> {
         if result.is_err() {
             self.fail(key);
         }
-        reactor::get().settle();
+        let reactor = reactor::get();
+        // Other callbacks come first to see a raw answer; else the next look at this connection settles it.
+        if reactor.is_unsettled() && visit(key, |visit| visit.flags.take(Flags::RAW)) == Some(true) {
+            self.settle_raw(key);
+        }
+        reactor.settle();
     }
 
     fn with_codec(&self, key: Key, f: impl FnOnce(&mut P, &mut Output<'_>)) {

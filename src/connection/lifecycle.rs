@@ -26,11 +26,12 @@ use crate::protocols::{self, Pace};
 use crate::reactor::{self, Deferred, Handler, Key, Kind};
 use crate::transport::{Readiness, Transport};
 
-/// How long a peer that sends no more may wait for the answer it is owed, in nanoseconds.
+/// How long a peer that sends no more may wait for the answer it is owed, and take to read any of it, in nanoseconds.
 const HALF_CLOSED_LIMIT: u64 = 30_000_000_000;
 
 /// Tells the loop who handles connections.
 pub(crate) fn install() {
+    protocols::open();
     reactor::get().set_handler(Kind::Connection, Handler { ready: read::ready, flush: write::flush_touched });
 }
 
@@ -113,6 +114,7 @@ pub(super) fn close_unfinished(key: Key) {
             if !visit.flags.has(Flags::BLOCKED | Flags::CORKED) {
                 visit.flush();
             }
+            visit.set_deadline(false);
         }
     });
 }
@@ -228,7 +230,7 @@ impl Visit<'_> {
             self.transport.shutdown_write();
             let linger = self.extra.as_ref().and_then(|extra| extra.linger);
             let linger = linger.unwrap_or_else(defaults::linger);
-            expire_after(linger, self.key, |connection| connection.status == Status::Ending);
+            self.expire_after(linger, |connection| connection.status == Status::Ending);
         }
     }
 
@@ -243,7 +245,7 @@ impl Visit<'_> {
         self.drop_inbound();
         let blocked = self.flags.has(Flags::BLOCKED);
         if blocked || self.flush() == Flushed::Blocked {
-            expire_after(HALF_CLOSED_LIMIT, self.key, |connection| connection.status == Status::Ending);
+            self.expire_after(HALF_CLOSED_LIMIT, |connection| connection.status == Status::Ending);
         }
         if !blocked {
             self.list_if_ready();
@@ -273,18 +275,18 @@ impl Visit<'_> {
         self.limit_half_closed();
     }
 
-    /// A peer that sends no more has to take what it is owed within [`HALF_CLOSED_LIMIT`].
+    /// A peer that sends no more has to take some of what it is owed within each [`HALF_CLOSED_LIMIT`].
     fn limit_half_closed(&mut self) {
         if !self.flags.has(Flags::HALF_CLOSED) {
             self.flags.set(Flags::HALF_CLOSED);
-            expire_after(HALF_CLOSED_LIMIT, self.key, |connection| connection.flags.has(Flags::HALF_CLOSED));
+            self.expire_after(HALF_CLOSED_LIMIT, |connection| connection.flags.has(Flags::HALF_CLOSED));
         }
     }
 
     /// Remembers what an event said, and ends what cannot go on. While bytes are wanted, reading finds out by itself.
     #[inline]
     pub(super) fn note(&mut self, readiness: Readiness) {
-        self.connection.note(readiness);
+        self.remember(readiness);
         if readiness.error && !self.wants_input() {
             self.shut();
         } else {
@@ -298,6 +300,29 @@ impl Visit<'_> {
     pub(super) fn heed_fin(&mut self) {
         if self.flags.has(Flags::READ_CLOSED) && !self.wants_input() {
             self.heed_hidden_fin();
+        }
+    }
+
+    /// Destroys the connection after so many nanoseconds, if it is still as described and has read nothing meanwhile. Rare,
+    /// so a timer is cheap enough.
+    fn expire_after(&mut self, nanoseconds: u64, still: fn(&Connection) -> bool) {
+        let (key, written) = (self.key, self.bytes_written);
+        let expire = move |_| {
+            visit(key, |visit| visit.expire(nanoseconds, still, written));
+        };
+        // Without a slot for the timer the connection waits for its peer as long as that likes.
+        let _ = reactor::get().add_deadline(nanoseconds, Box::new(expire));
+    }
+
+    fn expire(&mut self, nanoseconds: u64, still: fn(&Connection) -> bool, written: u64) {
+        if self.flags.has(Flags::BLOCKED) {
+            // A slow reader is found by trying, as in the sweep of deadlines.
+            self.writable();
+        }
+        match self.bytes_written > written {
+            _ if !still(self) => {}
+            true => self.expire_after(nanoseconds, still),
+            false => self.shut(),
         }
     }
 
@@ -315,19 +340,6 @@ impl Visit<'_> {
             _ => {}
         }
     }
-}
-
-/// Destroys the connection after so many nanoseconds, if it is still as described. Rare, so a timer is cheap enough.
-fn expire_after(nanoseconds: u64, key: Key, still: fn(&Connection) -> bool) {
-    let expire = move |_| {
-        visit(key, |visit| {
-            if still(visit) {
-                visit.shut();
-            }
-        });
-    };
-    // Without a slot for the timer the connection waits for its peer as long as that likes.
-    let _ = reactor::get().add_deadline(nanoseconds, Box::new(expire));
 }
 
 /// How many connections there are, those in their `on_close` included.

@@ -331,7 +331,7 @@ impl Connection {
 
     /// Remembers what an event said until it has been dealt with.
     #[inline]
-    pub(super) fn note(&mut self, readiness: Readiness) {
+    pub(super) fn remember(&mut self, readiness: Readiness) {
         if readiness.readable {
             self.flags.set(Flags::READABLE);
         }

@@ -156,8 +156,14 @@ pub struct Limits {
     pub common_methods_only: bool,
 }
 
-/// Frees what the thread keeps for later messages.
+/// A loop begins on this thread: from now on it keeps what later messages can use again.
+pub(crate) fn open() {
+    reuse::set_keeps(true);
+}
+
+/// The loop has ended: frees what the thread keeps.
 pub(crate) fn clear() {
+    reuse::set_keeps(false);
     http::clear();
     pool::clear();
 }

@@ -3,11 +3,11 @@
 //! More come in than go out, because texts that the app has made and sent end here too. So what came last stays, being
 //! most likely to fit what comes next, and what came first is freed.
 //!
-//! Invariants: at most 64 buffers, 1 MiB in all and 64 KiB each; a thread that never took a buffer keeps none, so what was decoded
-//! on the loop and dropped on another thread is freed there.
+//! Invariants: at most 64 buffers, 1 MiB in all and 64 KiB each; a thread without a loop keeps none.
 
 use std::collections::VecDeque;
 
+use super::reuse;
 use crate::shared::{Leaked, Shared};
 
 /// A buffer larger than this is freed, not kept.
@@ -26,14 +26,12 @@ struct Pool {
     /// The oldest first.
     buffers: VecDeque<Vec<u8>>,
     bytes: usize,
-    used: bool,
 }
 
 /// An empty buffer, with room from earlier use when there is one.
 #[inline]
 pub(crate) fn take() -> Vec<u8> {
     with(|pool| {
-        pool.used = true;
         let buffer = pool.buffers.pop_back()?;
         pool.bytes -= buffer.capacity();
         Some(buffer)
@@ -45,13 +43,10 @@ pub(crate) fn take() -> Vec<u8> {
 #[inline]
 pub(crate) fn give(mut buffer: Vec<u8>) {
     let capacity = buffer.capacity();
-    if capacity == 0 || capacity > LARGEST {
+    if capacity == 0 || capacity > LARGEST || !reuse::keeps() {
         return;
     }
     with(|pool| {
-        if !pool.used {
-            return;
-        }
         buffer.clear();
         pool.bytes += capacity;
         pool.buffers.push_back(buffer);
@@ -66,7 +61,6 @@ pub(crate) fn clear() {
     with(|pool| {
         pool.buffers = VecDeque::new();
         pool.bytes = 0;
-        pool.used = false;
     });
 }
 
@@ -81,6 +75,7 @@ mod tests {
 
     #[test]
     fn a_buffer_comes_back_empty_with_its_room() {
+        reuse::set_keeps(true);
         let mut buffer = take();
         buffer.extend_from_slice(&[1; 1000]);
         give(buffer);
@@ -90,7 +85,7 @@ mod tests {
 
     #[test]
     fn what_is_kept_is_bounded() {
-        give(take());
+        reuse::set_keeps(true);
         for _ in 0..100 {
             give(Vec::with_capacity(LARGEST));
         }
@@ -101,7 +96,7 @@ mod tests {
 
     #[test]
     fn of_many_short_ones_the_last_are_kept() {
-        give(take());
+        reuse::set_keeps(true);
         for length in 1..=10_000 {
             give(Vec::with_capacity(length % 50 + 1));
         }
@@ -114,12 +109,12 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_that_took_none_keeps_none() {
-        std::thread::spawn(|| {
+    fn a_thread_without_a_loop_keeps_none() {
+        let kept = std::thread::spawn(|| {
+            give(take());
             give(Vec::with_capacity(10));
-            assert_eq!(with(|pool| pool.buffers.len()), 0);
-        })
-        .join()
-        .unwrap();
+            with(|pool| pool.buffers.len())
+        });
+        assert_eq!(kept.join().unwrap(), 0);
     }
 }

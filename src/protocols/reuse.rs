@@ -1,8 +1,9 @@
 //! Boxes that are used again, so that the usual message costs no allocation and moves as one pointer.
 //!
-//! Invariants: what lies on a shelf is empty and keeps a bounded amount of room; a thread that never took anything from
-//! its shelf keeps nothing there, so what was made on the loop and dropped on another thread is freed there.
+//! Invariants: what lies on a shelf is empty and keeps a bounded amount of room; only a thread with a loop keeps anything,
+//! from the loop's beginning to its end, so what is dropped on another thread, wherever it was made, is freed there.
 
+use std::cell::Cell;
 use std::ops::{Deref, DerefMut};
 use std::thread::LocalKey;
 
@@ -13,6 +14,21 @@ const SHELF_LIMIT: usize = 64;
 
 /// Where a thread keeps empty boxes of one kind.
 pub(crate) type Home<T> = LocalKey<Leaked<Shared<Shelf<T>>>>;
+
+thread_local! {
+    static KEEPS: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Sets whether this thread keeps things for later use.
+pub(crate) fn set_keeps(keeps: bool) {
+    KEEPS.set(keeps);
+}
+
+/// Whether this thread keeps things for later use.
+#[inline]
+pub(crate) fn keeps() -> bool {
+    KEEPS.get()
+}
 
 /// Something that can be emptied and used again.
 pub(crate) trait Reuse: Default + 'static {
@@ -26,14 +42,11 @@ pub(crate) trait Reuse: Default + 'static {
 /// Empty boxes.
 #[derive(Debug)]
 #[allow(clippy::vec_box)] // the box moves between here and its user, its content stays
-pub(crate) struct Shelf<T> {
-    boxes: Vec<Box<T>>,
-    used: bool,
-}
+pub(crate) struct Shelf<T>(Vec<Box<T>>);
 
 impl<T> Default for Shelf<T> {
     fn default() -> Self {
-        Self { boxes: Vec::new(), used: false }
+        Self(Vec::new())
     }
 }
 
@@ -44,11 +57,7 @@ impl<T: Reuse> Lent<T> {
     /// An empty one.
     #[inline]
     pub(crate) fn take() -> Self {
-        let lent = with(|shelf: &mut Shelf<T>| {
-            shelf.used = true;
-            shelf.boxes.pop()
-        });
-        Self(Some(lent.unwrap_or_default()))
+        Self(Some(with(|shelf: &mut Shelf<T>| shelf.0.pop()).unwrap_or_default()))
     }
 }
 
@@ -77,11 +86,11 @@ impl<T: Reuse> DerefMut for Lent<T> {
 impl<T: Reuse> Drop for Lent<T> {
     #[inline]
     fn drop(&mut self) {
-        let Some(mut lent) = self.0.take() else { return };
+        let Some(mut lent) = self.0.take().filter(|_| keeps()) else { return };
         lent.clear();
         with(|shelf| {
-            if shelf.used && shelf.boxes.len() < SHELF_LIMIT {
-                shelf.boxes.push(lent);
+            if shelf.0.len() < SHELF_LIMIT {
+                shelf.0.push(lent);
             }
         });
     }
@@ -120,6 +129,7 @@ mod tests {
 
     #[test]
     fn a_box_comes_back_empty_with_its_room() {
+        set_keeps(true);
         let mut words: Lent<Words> = Lent::take();
         words.bytes.extend_from_slice(&[1; 1000]);
         drop(words);
@@ -129,22 +139,20 @@ mod tests {
 
     #[test]
     fn what_is_kept_is_bounded() {
+        set_keeps(true);
         let many: Vec<Lent<Words>> = (0..2 * SHELF_LIMIT).map(|_| Lent::take()).collect();
         drop(many);
-        assert_eq!(with(|shelf: &mut Shelf<Words>| shelf.boxes.len()), SHELF_LIMIT);
+        assert_eq!(with(|shelf: &mut Shelf<Words>| shelf.0.len()), SHELF_LIMIT);
         clear::<Words>();
-        assert_eq!(with(|shelf: &mut Shelf<Words>| shelf.boxes.len()), 0);
+        assert_eq!(with(|shelf: &mut Shelf<Words>| shelf.0.len()), 0);
     }
 
     #[test]
-    fn a_thread_that_took_none_keeps_none() {
-        let words: Lent<Words> = Lent::take();
-        std::thread::scope(|scope| {
-            let kept = scope.spawn(move || {
-                drop(words);
-                with(|shelf: &mut Shelf<Words>| shelf.boxes.len())
-            });
-            assert_eq!(kept.join().unwrap(), 0);
+    fn a_thread_without_a_loop_keeps_nothing() {
+        let kept = std::thread::spawn(|| {
+            drop(Lent::<Words>::take());
+            with(|shelf: &mut Shelf<Words>| shelf.0.len())
         });
+        assert_eq!(kept.join().unwrap(), 0);
     }
 }

@@ -250,10 +250,16 @@ impl Reactor {
         self.deferred.with(|deferred| !deferred.is_empty())
     }
 
+    /// Whether [`Reactor::settle`] may have something to do.
+    #[inline]
+    pub(crate) fn is_unsettled(&self) -> bool {
+        self.unsettled.get()
+    }
+
     /// A callback has returned: flushes what it touched, delivers what it caused, and what that causes in turn.
     #[inline]
     pub(crate) fn settle(&self) {
-        if self.unsettled.get() && !self.settling.get() {
+        if self.is_unsettled() && !self.settling.get() {
             self.settle_all();
         }
     }

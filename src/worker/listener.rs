@@ -35,8 +35,6 @@ pub(super) struct Listener {
     pub(super) local: SocketAddr,
     /// Out of descriptors: a timer will try again.
     resting: bool,
-    /// The app wants no connections now.
-    pub(super) paused: bool,
     /// That descriptors are short was logged, and nothing was accepted since.
     warned: bool,
 }
@@ -55,7 +53,7 @@ pub(super) fn listen(key: Key, address: &Address) -> Result<(), Error> {
     let mut socket = bind_first(address).map_err(failed)?;
     let local = socket.local_addr().map_err(failed)?;
     reactor::get().register(&mut socket, Kind::Listener, key).map_err(failed)?;
-    let listener = Listener { socket, local, resting: false, paused: false, warned: false };
+    let listener = Listener { socket, local, resting: false, warned: false };
     registry().with(|table| {
         if let Some(entry) = table.get_mut(key) {
             entry.listener = Some(listener);
@@ -92,7 +90,7 @@ fn accept_ready(key: Key, _readiness: Readiness) {
     for _ in 0..ACCEPT_BUDGET {
         let accepted = registry().with(|table| {
             let entry = table.get_mut(key)?;
-            let listener = entry.listener.as_mut().filter(|listener| !listener.resting && !listener.paused)?;
+            let listener = entry.listener.as_mut().filter(|listener| !listener.resting && !entry.paused)?;
             // When one of its connections closes, the listener is visited again.
             if entry.driver.admission().is_full() {
                 return None;

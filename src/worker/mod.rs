@@ -70,6 +70,7 @@ impl<P: Codec> Worker<P> {
             address: address.into(),
             scheme: P::SCHEME,
             listener: None,
+            paused: false,
             driver: Rc::clone(&handlers) as Rc<dyn Driver>,
             handlers: Rc::clone(&handlers) as Rc<dyn Any>,
             on_start: Rc::default(),
@@ -185,7 +186,8 @@ impl<P: Codec> Worker<P> {
         run::listen(self.key)
     }
 
-    /// Takes no more connections for now; they wait in the system's queue. Those there are go on.
+    /// Takes no more connections for now; they wait in the system's queue. Those there are go on. A worker that does not
+    /// listen yet will take none when it does.
     ///
     /// ```
     /// # use workerman::{Http, Timer, Worker};
@@ -198,7 +200,7 @@ impl<P: Codec> Worker<P> {
     /// ```
     #[doc(alias = "pauseAccept")]
     pub fn pause_accept(self) {
-        self.entry(|entry| entry.listener.as_mut().map(|listener| listener.paused = true));
+        self.entry(|entry| entry.paused = true);
     }
 
     /// Takes connections again, those that waited first.
@@ -210,7 +212,7 @@ impl<P: Codec> Worker<P> {
     /// ```
     #[doc(alias = "resumeAccept")]
     pub fn resume_accept(self) {
-        self.entry(|entry| entry.listener.as_mut().map(|listener| listener.paused = false));
+        self.entry(|entry| entry.paused = false);
         reactor::get().list(Kind::Listener, self.key);
     }
 
@@ -365,7 +367,7 @@ impl Worker<()> {
         callback::set_policy(policy);
     }
 
-    /// Sets how long peers may take, for workers that are made on this thread from here on.
+    /// Sets how long peers may take, for workers of the process that are made from here on.
     ///
     /// ```
     /// # use workerman::{Deadlines, Worker};

@@ -30,6 +30,8 @@ pub(super) struct Entry {
     pub(super) address: Box<str>,
     pub(super) scheme: &'static str,
     pub(super) listener: Option<Listener>,
+    /// The app wants no connections now.
+    pub(super) paused: bool,
     pub(super) driver: Rc<dyn Driver>,
     /// The same as `driver`, with a way back to its type.
     pub(super) handlers: Rc<dyn Any>,

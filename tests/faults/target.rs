@@ -37,6 +37,8 @@ impl Target {
     }
 
     fn run(command: &mut Command) -> Self {
+        // Else glibc puts large blocks onto the heap once it has freed one, and a single small block above keeps them there.
+        command.env("GLIBC_TUNABLES", "glibc.malloc.mmap_threshold=131072");
         let process = Process::start(command);
         let address = address_in(&process.line());
         let mut control = connect(address);

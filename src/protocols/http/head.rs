@@ -1,7 +1,7 @@
-//! Request heads: finding the end, parsing once, refusing what is ambiguous.
+//! Request heads: what is plain is read by `plain`; of the rest the end is found and httparse takes it apart.
 //!
-//! httparse does the parsing and is lenient by design; the strict pass over its spans rejects what RFC 9112 calls
-//! malformed and smugglers live on: bare LF, a second `Host` or length, a length beside a transfer coding.
+//! httparse is lenient by design; the strict pass over its spans rejects what RFC 9112 calls malformed and smugglers live
+//! on: bare LF, a second `Host` or length, a length beside a transfer coding. The rules are the same for both ways.
 
 use std::mem::MaybeUninit;
 use std::net::Ipv6Addr;
@@ -258,12 +258,14 @@ impl Rules {
             self.chunked = true;
             return Ok(());
         }
-        match tokens(value).next_back() {
-            Some(last) if last.eq_ignore_ascii_case(b"chunked") => {
-                Err(Refusal { status: 501, reason: "an unknown transfer coding" })
-            }
-            _ => Err(Refusal::malformed("a Transfer-Encoding that does not end in chunked")),
+        let is_chunked = |coding: &[u8]| coding.eq_ignore_ascii_case(b"chunked");
+        if !tokens(value).next_back().is_some_and(is_chunked) {
+            return Err(Refusal::malformed("a Transfer-Encoding that does not end in chunked"));
         }
+        if tokens(value).all(is_chunked) {
+            return Err(Refusal::malformed("a Transfer-Encoding that is not chunked once and nothing else"));
+        }
+        Err(Refusal { status: 501, reason: "an unknown transfer coding" })
     }
 
     #[inline]

@@ -7,7 +7,7 @@ use super::class::{CONTROL, TOKEN};
 use crate::protocols::pool;
 
 /// Header lines, each `Name: value CRLF`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Headers {
     lines: Vec<u8>,
     known: u16,
@@ -134,6 +134,12 @@ impl Headers {
     /// The lines as they go onto the wire.
     pub(super) fn as_bytes(&self) -> &[u8] {
         &self.lines
+    }
+
+    /// Copies into the room there is.
+    pub(super) fn copy_from(&mut self, other: &Self) {
+        self.lines.clone_from(&other.lines);
+        self.known = other.known;
     }
 
     /// Takes all lines out, and keeps at most this much room for the next.

@@ -1,7 +1,7 @@
 //! What a request is made of: its bytes, and where things are in them.
 //!
 //! Invariants: offsets fit 16 bits because a head is below 16 KiB and four bytes; parts that wait for their next use keep
-//! at most 16 KiB of room for bytes.
+//! at most 16 KiB of room for bytes and 1 KiB for the target.
 
 use std::cell::OnceCell;
 
@@ -11,6 +11,8 @@ use crate::shared::{Leaked, Shared};
 
 /// Parts keep at most this much room for bytes.
 const ROOM: usize = 16 * 1024;
+/// Parts keep at most this much room for the target.
+const TARGET_ROOM: usize = 1024;
 /// Parts keep room for at most so many header lines.
 const FIELDS: usize = 32;
 
@@ -51,7 +53,7 @@ impl Reuse for Parts {
         if self.buffer.capacity() > ROOM {
             pool::give(std::mem::take(&mut self.buffer));
         }
-        if self.target.capacity() > ROOM / 16 {
+        if self.target.capacity() > TARGET_ROOM {
             self.target = String::new();
         }
         if self.fields.capacity() > FIELDS {
@@ -128,7 +130,9 @@ mod tests {
         parts.fields.reserve(2 * FIELDS);
         parts.query.get_or_init(Box::default);
         parts.clear();
-        assert!(parts.buffer.capacity() <= ROOM && parts.target.capacity() <= ROOM && parts.query.get().is_none());
+        assert!(
+            parts.buffer.capacity() <= ROOM && parts.target.capacity() <= TARGET_ROOM && parts.query.get().is_none()
+        );
         assert!(parts.fields.capacity() <= FIELDS);
     }
 

@@ -37,7 +37,8 @@ impl Request {
         self.text((0, self.parts.method_length))
     }
 
-    /// The path of the request target: everything before the first `?`, neither decoded nor cleaned of dot segments.
+    /// The path of the request target: everything before the first `?` or `#`, of an absolute target without scheme and
+    /// host, neither decoded nor cleaned of dot segments.
     ///
     /// PHP differs for odd targets: it reads `//host/path` as a URL and answers `/path`.
     ///

@@ -29,7 +29,7 @@ pub struct Response {
 }
 
 /// What an answer is made of.
-#[derive(Clone, Default, PartialEq, Eq)]
+#[derive(Default, PartialEq, Eq)]
 pub(super) struct Parts {
     pub(super) status: u16,
     pub(super) http10: bool,
@@ -57,6 +57,7 @@ impl Reuse for Parts {
         self.headers.clear(ROOM);
         self.reason = None;
         self.http10 = false;
+        self.status = 0;
     }
 }
 
@@ -260,7 +261,7 @@ impl Default for Response {
 impl Clone for Response {
     fn clone(&self) -> Self {
         let mut parts: Lent<Parts> = Lent::take();
-        parts.clone_from(&self.parts);
+        parts.copy_from(&self.parts);
         Self { parts }
     }
 }
@@ -274,6 +275,15 @@ impl PartialEq for Response {
 impl Eq for Response {}
 
 impl Parts {
+    /// Copies into the room there is.
+    fn copy_from(&mut self, other: &Self) {
+        self.status = other.status;
+        self.http10 = other.http10;
+        self.reason.clone_from(&other.reason);
+        self.headers.copy_from(&other.headers);
+        self.body.clone_from(&other.body);
+    }
+
     #[inline]
     fn set_body(&mut self, body: Body<'_>) {
         match body.0 {
