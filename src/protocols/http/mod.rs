@@ -99,7 +99,7 @@ impl Codec for Http {
                 let scanned = *scanned;
                 self.receive_head(input, scanned, limits, output)
             }
-            Reading::Body(_) => self.receive_body(input, 0, limits),
+            Reading::Body(_) => self.receive_body(input, limits),
         };
         result.unwrap_or_else(|refusal| {
             encode::refuse(refusal, output);
@@ -235,37 +235,48 @@ impl Http {
         if head.expects_continue && input.len() == done {
             output.bytes(b"HTTP/1.1 100 Continue\r\n\r\n");
         }
-        self.reading = Reading::Body(Box::new(Incoming { head, rest }));
-        self.receive_body(input, done, limits)
-    }
-
-    /// Takes what there is of a body from `input`, after the `done` bytes before it.
-    fn receive_body(&mut self, input: &[u8], done: usize, limits: &Limits) -> Result<Step<Request>, Refusal> {
-        let Reading::Body(mut incoming) = std::mem::take(&mut self.reading) else {
-            return Ok(Step::More { consumed: done });
-        };
-        let bytes = input.get(done..).unwrap_or_default();
-        let request = &mut incoming.head.request;
-        let (taken, complete) = match &mut incoming.rest {
-            Rest::Length(rest) => {
-                let taken = bytes.len().min(*rest);
-                request.append_body(bytes.get(..taken).unwrap_or_default(), *rest);
-                *rest -= taken;
-                (taken, *rest == 0)
-            }
-            Rest::Chunked(decoder) => request.append_chunks(decoder, bytes, limits.max_package_size)?,
-        };
+        // Mostly all of the body has come along: a box is for what has not.
+        let mut incoming = Incoming { head, rest };
+        let (taken, complete) = incoming.take(input.get(done..).unwrap_or_default(), limits)?;
         if complete {
             return Ok(self.deliver(incoming.head, done + taken));
         }
-        self.reading = Reading::Body(incoming);
+        self.reading = Reading::Body(Box::new(incoming));
         Ok(Step::More { consumed: done + taken })
+    }
+
+    fn receive_body(&mut self, input: &[u8], limits: &Limits) -> Result<Step<Request>, Refusal> {
+        let Reading::Body(mut incoming) = std::mem::take(&mut self.reading) else {
+            return Ok(Step::More { consumed: 0 });
+        };
+        let (consumed, complete) = incoming.take(input, limits)?;
+        if complete {
+            return Ok(self.deliver(incoming.head, consumed));
+        }
+        self.reading = Reading::Body(incoming);
+        Ok(Step::More { consumed })
     }
 
     #[inline]
     fn deliver(&mut self, head: Head, consumed: usize) -> Step<Request> {
         self.exchange.begin(&head);
         Step::Message { consumed, message: head.request }
+    }
+}
+
+impl Incoming {
+    /// Takes what there is of the body; answers how many bytes that is, and whether it is all.
+    fn take(&mut self, bytes: &[u8], limits: &Limits) -> Result<(usize, bool), Refusal> {
+        let request = &mut self.head.request;
+        match &mut self.rest {
+            Rest::Length(rest) => {
+                let taken = bytes.len().min(*rest);
+                request.append_body(bytes.get(..taken).unwrap_or_default(), *rest);
+                *rest -= taken;
+                Ok((taken, *rest == 0))
+            }
+            Rest::Chunked(decoder) => request.append_chunks(decoder, bytes, limits.max_package_size),
+        }
     }
 }
 
