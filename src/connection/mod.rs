@@ -76,6 +76,9 @@ impl<P: Codec> TcpConnection<P> {
     /// itself, and the request counts as answered when the callback returns; closing is then the app's. On an open event
     /// stream the bytes travel inside it.
     ///
+    /// Pieces of an answer that is owed are never dropped, whatever the limit of the send buffer: what one callback sends
+    /// in a loop is kept until the peer has read it.
+    ///
     /// ```
     /// # use workerman::{Http, Worker};
     /// # let worker = Worker::<Http>::new("");
