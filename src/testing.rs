@@ -196,8 +196,9 @@ impl Peer {
     }
 }
 
-/// The door for fuzzing: the HTTP codec without a connection.
+/// The door for fuzzing: the HTTP codec without a connection, and its forms.
 pub mod fuzz {
+    pub use crate::protocols::http::multipart::{Boundary, Decoder, Error, Event, PartHead};
     use crate::protocols::http::{Http, Request};
     use crate::protocols::output::{Outbound, Output};
     use crate::protocols::{Codec as _, Limits, Step};

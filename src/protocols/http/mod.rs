@@ -20,6 +20,7 @@ mod encode;
 mod exchange;
 mod head;
 mod headers;
+pub(crate) mod multipart;
 mod parts;
 mod plain;
 mod request;
