@@ -198,8 +198,10 @@ impl Peer {
 
 /// The door for fuzzing: the HTTP codec without a connection, and its forms.
 pub mod fuzz {
+    pub use crate::protocols::http::form::Form;
     pub use crate::protocols::http::multipart::{Boundary, Decoder, Error, Event, PartHead};
-    use crate::protocols::http::{Http, Request};
+    pub use crate::protocols::http::upload::Uploads;
+    use crate::protocols::http::{Http, Request, UploadedFile};
     use crate::protocols::output::{Outbound, Output};
     use crate::protocols::{Codec as _, Limits, Step};
 
@@ -244,6 +246,22 @@ pub mod fuzz {
             codec = codec.park().map_or_else(|codec| codec, Http::unpark);
         }
         outcome
+    }
+
+    /// A file as it comes out of a form.
+    ///
+    /// # Panics
+    ///
+    /// If no form can hold it.
+    pub fn uploaded(path: &str, content_type: &str, contents: &[u8]) -> UploadedFile {
+        let head = format!(
+            "--b\r\nContent-Disposition: form-data; name=\"f\"; filename=\"{path}\"\r\n\
+             Content-Type: {content_type}\r\n\r\n"
+        );
+        let boundary = Boundary::from_content_type(b"multipart/form-data; boundary=b").ok().flatten();
+        let mut form = Form::new(&boundary.expect("a boundary"), Uploads::default());
+        form.append(&[head.as_bytes(), contents, b"\r\n--b--\r\n"].concat()).expect("a form");
+        form.files.pop().expect("a file").1
     }
 }
 

@@ -18,6 +18,7 @@ mod chunked;
 mod class;
 mod encode;
 mod exchange;
+pub(crate) mod form;
 mod head;
 mod headers;
 pub(crate) mod multipart;
@@ -27,10 +28,12 @@ mod request;
 mod response;
 mod sse;
 mod status;
+pub(crate) mod upload;
 
 pub use request::Request;
 pub use response::{Body, Response};
 pub use sse::ServerSentEvents;
+pub use upload::{UploadError, UploadedFile};
 
 use super::output::Output;
 use super::{Codec, Encoded, Limits, Pace, Stance, Step, reuse, sealed};
