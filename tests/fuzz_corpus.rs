@@ -47,3 +47,8 @@ fn event_streams() {
 fn connections() {
     replay("http", checks::http);
 }
+
+#[test]
+fn forms() {
+    replay("multipart", checks::multipart);
+}

@@ -4,11 +4,15 @@
 //! The references beside the code under test are written from the RFCs and from the HTML standard: slow, whole at once,
 //! and without a look at the codec.
 
+mod form;
+
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use workerman::testing::{Simulation, fuzz};
 use workerman::{Http, Request, Response, ServerSentEvents, Timer, Worker};
+
+pub use form::multipart;
 
 const LIMIT: usize = 1024 * 1024;
 
