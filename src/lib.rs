@@ -60,7 +60,7 @@ mod worker;
 pub use callback::{CallbackResult, PanicPolicy};
 pub use connection::{CONNECT_FAIL, Deadlines, SEND_FAIL, SendStatus, Status, TcpConnection};
 pub use error::{BoxError, Error, Result};
-pub use protocols::http::{Body, Http, Request, Response, ServerSentEvents, UploadError, UploadedFile};
+pub use protocols::http::{Body, Http, Param, Params, ParamsIter, Request, Response, ServerSentEvents, UploadError, UploadedFile};
 pub use protocols::tcp::Tcp;
 pub use protocols::{Codec, Encode};
 pub use reactor::LoopError;

@@ -8,7 +8,7 @@ use std::sync::mpsc::channel;
 use common::{GET, Log, bodies, exchange, serve};
 use proptest::prelude::*;
 use workerman::testing::Simulation;
-use workerman::{Request, Timer};
+use workerman::{Param, Request, Timer};
 
 /// The one request that these bytes are.
 fn request(bytes: impl AsRef<[u8]>) -> Request {
@@ -160,6 +160,48 @@ fn query_parameters_are_decoded() {
 }
 
 #[test]
+fn brackets_in_names_make_arrays_as_in_php() {
+    let request = request("GET /?a[]=1&a[]=2&b[x][y]=3&c=4&d=5&d[]=6&e.f=7 HTTP/1.1\r\nHost: a\r\n\r\n");
+    let texts: Vec<_> = request.get_array("a").into_iter().flatten().collect();
+    assert_eq!(texts, [("0", &Param::Text("1".into())), ("1", &Param::Text("2".into()))]);
+    assert_eq!(request.get_array("b").and_then(|b| b.get_array("x")?.get("y")), Some("3"));
+    assert_eq!((request.get("a"), request.get_array("c"), request.get("c")), (None, None, Some("4")));
+    assert_eq!((request.get("d"), request.get("e_f"), request.get("e.f")), (None, Some("7"), None));
+    let names: Vec<_> = request.get_all().iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["a", "b", "c", "d", "e_f"]);
+    assert!(request.post_all().is_empty(), "there is no body");
+}
+
+#[test]
+fn the_fields_of_a_form_are_apart_from_the_query() {
+    let form = |lines: &str, body: &str| {
+        request(format!("POST /?a=q HTTP/1.1\r\nHost: a\r\n{lines}Content-Length: {}\r\n\r\n{body}", body.len()))
+    };
+    let sent = form("Content-Type: application/x-www-form-urlencoded\r\n", "a=1&b=two+words&c[]=x&c[]=%ff&a=2");
+    assert_eq!((sent.get("a"), sent.post("a"), sent.post("b")), (Some("q"), Some("2"), Some("two words")));
+    assert_eq!(sent.post_array("c").and_then(|c| c.get("1")), Some("\u{fffd}"));
+    assert_eq!((sent.post("c"), sent.post("x"), sent.post_all().len()), (None, None, 3));
+    assert_eq!(form("", "a=1").post("a"), Some("1"), "no type");
+    assert_eq!(form("Content-Type: text/plain\r\n", "a=1").post("a"), Some("1"), "any type, as in PHP");
+    assert!(form("Content-Type: application/json\r\n", "a=1").post_all().is_empty());
+    assert!(form("Content-Type: multipart/form-data; boundary=b\r\n", "a=1").post_all().is_empty());
+}
+
+#[test]
+fn a_request_in_used_parts_has_its_own_parameters() {
+    let log = Log::new();
+    let write = log.writer();
+    let (simulation, worker) = serve(move |connection, request: Request| {
+        let text = |value: Option<&str>| value.unwrap_or("none").to_owned();
+        write([text(request.get("a")), text(request.post("b")), text(request.cookie("c"))].join(" "));
+        connection.send("ok")
+    });
+    let with = "POST /?a=1 HTTP/1.1\r\nHost: a\r\nCookie: c=3\r\nContent-Length: 3\r\n\r\nb=2";
+    exchange(&simulation, worker, [with, GET, with].concat());
+    assert_eq!(log.take(), ["1 2 3", "none none none", "1 2 3"]);
+}
+
+#[test]
 fn a_client_that_wants_an_event_stream_is_recognised() {
     let table = [
         ("Accept: text/event-stream\r\n", true),
@@ -179,6 +221,107 @@ fn a_client_that_wants_an_event_stream_is_recognised() {
     for (lines, accepts) in table {
         assert_eq!(with_lines(lines).accepts_event_stream(), accepts, "{lines:?}");
     }
+}
+
+#[test]
+fn the_range_that_names_a_type_most_closely_decides() {
+    let table = [
+        ("", "text/html", true),
+        ("Accept:\r\n", "text/html", true),
+        ("Accept: */*\r\n", "text/html", true),
+        ("Accept: text/*\r\n", "text/html", true),
+        ("Accept: Text/HTML\r\n", "text/html; charset=utf-8", true),
+        ("Accept: text/html;level=1;q=0.1\r\n", "TEXT/html", true),
+        ("Accept: application/json\r\nAccept: text/html\r\n", "text/html", true),
+        ("Accept: text/*;q=0, text/html\r\n", "text/html", true),
+        ("Accept: */*;q=0, text/*; q=0.5\r\n", "text/html", true),
+        ("Accept: text/html;q=x\r\n", "text/html", true),
+        ("Accept: text/html, text/html;q=0\r\n", "text/html", true),
+        ("Accept: text/html;q=0, */*\r\n", "text/html", false),
+        ("Accept: */*, text/*;Q=0.000\r\n", "text/html", false),
+        ("Accept: text/plain, image/*\r\n", "text/html", false),
+        ("Accept: ,;/\r\n", "text/html", false),
+        ("Accept: */html\r\n", "text/html", false),
+        ("Accept: */*\r\n", "text", false),
+    ];
+    for (lines, media_type, accepts) in table {
+        assert_eq!(with_lines(lines).accepts(media_type), accepts, "{lines:?} {media_type}");
+    }
+}
+
+#[test]
+fn cookies_are_as_sent() {
+    let request = with_lines("Cookie: a=1;b=2; a = \"x y\" ;flag; =v; c=b=c;;\r\nX: y\r\ncookie: d=%20, e=5;A=6\r\n");
+    let expected = [("a", "1"), ("b", "2"), ("a", " \"x y\" "), ("", "v"), ("c", "b=c"), ("d", "%20, e=5"), ("A", "6")];
+    assert_eq!(request.cookies().collect::<Vec<_>>(), expected);
+    assert_eq!(
+        (request.cookie("a"), request.cookie("A"), request.cookie("")),
+        (Some(" \"x y\" "), Some("6"), Some("v"))
+    );
+    assert_eq!((request.cookie("flag"), request.cookie("e"), with_lines("").cookie("a")), (None, None, None));
+    assert_eq!(with_lines(b"Cookie: a=\xff\xc3\xa9\r\n").cookie("a"), Some("\u{fffd}\u{e9}"));
+}
+
+#[test]
+fn a_host_may_be_asked_for_without_its_port() {
+    for (host, without_port) in [("a", "a"), ("a.b:8080", "a.b"), ("[::1]:80", "[::1]"), ("[::1]", "[::1]")] {
+        let request = request(format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+        assert_eq!(request.host_without_port(), Some(without_port), "{host}");
+    }
+    assert_eq!(request("GET http://b:1/ HTTP/1.1\r\nHost: a:2\r\n\r\n").host_without_port(), Some("b"));
+    assert_eq!(request("GET / HTTP/1.0\r\n\r\n").host_without_port(), None);
+}
+
+#[test]
+fn whether_a_connection_goes_on_is_what_the_client_says() {
+    let table = [
+        ("1.1", "", true),
+        ("1.1", "Connection: keep-alive\r\n", true),
+        ("1.1", "Connection: x, Close\r\n", false),
+        ("1.1", "Connection: keep-alive\r\nConnection: close\r\n", false),
+        ("1.0", "", false),
+        ("1.0", "Connection: Keep-Alive\r\n", true),
+        ("1.0", "Connection: keep-alive, close\r\n", false),
+    ];
+    for (version, lines, is_keep_alive) in table {
+        let wire = format!("GET / HTTP/{version}\r\nHost: a\r\n{lines}\r\n");
+        assert_eq!(request(&wire).is_keep_alive(), is_keep_alive, "{wire:?}");
+        // The framework sees it the same way.
+        let (simulation, worker) = serve(|connection, _request| connection.send("ok"));
+        let (peer, _) = exchange(&simulation, worker, &wire);
+        assert_eq!(!peer.is_finished(), is_keep_alive, "{wire:?}");
+    }
+}
+
+#[test]
+fn a_client_that_asks_for_websocket_is_recognised() {
+    let both = "Connection: keep-alive, Upgrade\r\nUpgrade: WebSocket\r\n";
+    let table = [
+        ("GET / HTTP/1.1", both, true),
+        ("GET / HTTP/1.1", "Connection: upgrade\r\nUpgrade: h2c, websocket\r\n", true),
+        ("GET / HTTP/1.1", "Connection: upgrade\r\n", false),
+        ("GET / HTTP/1.1", "Upgrade: websocket\r\n", false),
+        ("GET / HTTP/1.1", "Connection: upgrade\r\nUpgrade: h2c\r\n", false),
+        ("GET / HTTP/1.0", both, false),
+        ("POST / HTTP/1.1", both, false),
+    ];
+    for (line, lines, is_upgrade) in table {
+        let request = request(format!("{line}\r\nHost: a\r\n{lines}\r\n"));
+        assert_eq!(request.is_websocket_upgrade(), is_upgrade, "{line} {lines:?}");
+    }
+}
+
+#[test]
+fn the_whole_buffer_is_head_and_body() {
+    let sent = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi";
+    assert_eq!(request(sent).raw_buffer(), sent.as_bytes());
+    let head = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let chunked = request(format!("{head}1\r\nh\r\n1\r\ni\r\n0\r\nX: y\r\n\r\n"));
+    assert_eq!(
+        chunked.raw_buffer(),
+        [head, "hi"].concat().as_bytes(),
+        "the head as sent, the body without its framing"
+    );
 }
 
 #[test]
@@ -283,6 +426,8 @@ proptest! {
         let (path, query) = (request.path().to_owned(), request.query_string().to_owned());
         prop_assert!(path.starts_with('/') && request.uri().starts_with(&path) && request.uri().contains(&query));
         let _ = (request.get(&target), request.accepts_event_stream(), request.last_event_id(), request.host());
+        let _ = (request.get_all(), request.post_all(), request.cookies().count(), request.accepts(&target));
+        let _ = (request.host_without_port(), request.is_keep_alive(), request.is_websocket_upgrade());
     }
 }
 

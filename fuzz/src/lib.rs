@@ -43,6 +43,7 @@ pub fn head(input: &[u8]) {
         let head = [request.raw_head(), b"\r\n\r\n"].concat();
         assert!(reference_head(&head), "accepted: {}", head.escape_ascii());
         let _ = (request.path(), request.query_string(), request.get("a"), request.host(), request.last_event_id());
+        let _ = (request.get_all(), request.post_all(), request.cookies().count(), request.accepts("text/html"));
         assert_eq!(request.headers().count(), request.raw_head().windows(2).filter(|two| two == b"\r\n").count());
         for (name, _) in request.headers() {
             assert!(request.header(name).is_some());

@@ -6,13 +6,14 @@
 //!
 //! By rule, not by entry:
 //! * our error answers have `Content-Length: 0` and `Date` more than PHP's;
-//! * PHP gives a chunked request a `Content-Length` in place of its `Transfer-Encoding`; here the head stays as sent.
+//! * PHP gives a chunked request a `Content-Length` in place of its `Transfer-Encoding`; here the head stays as sent;
+//! * PHP's `post()` gives what is in a JSON body; here that is no form, and `json` reads it.
 
 use std::time::Duration;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 use workerman::testing::{Peer, Simulation};
-use workerman::{Http, Request, Response, TcpConnection, Worker};
+use workerman::{Http, Param, Params, Request, Response, TcpConnection, Worker};
 
 use super::common::Log;
 use super::{Findings, bytes, latin1, list, recorded, without_additions};
@@ -126,6 +127,7 @@ fn compare(php: &Value, ours: &Request, found: &mut Findings) {
     field("queryString", Some(ours.query_string().as_bytes()));
     field("protocolVersion", Some(ours.protocol_version().as_bytes()));
     field("host", ours.host().map(str::as_bytes));
+    field("hostWithoutPort", ours.host_without_port().map(str::as_bytes));
     field("rawBody", Some(ours.raw_body()));
 
     let is_chunked = ours.header("transfer-encoding").is_some();
@@ -137,16 +139,16 @@ fn compare(php: &Value, ours: &Request, found: &mut Findings) {
     // All there is to say about PHP's `rawBuffer`.
     let whole = bytes(&php["rawHead"]).len() + 4 + bytes(&php["rawBody"]).len();
     assert_eq!(php["rawBuffer_len"], whole);
+    assert_eq!(ours.raw_buffer(), [ours.raw_head(), b"\r\n\r\n", ours.raw_body()].concat());
 
     compare_headers(&php["header"], ours, is_chunked, found);
-    compare_query(&php["get"], ours, found);
-    for member in ["post", "cookie", "file", "trailer"] {
+    compare_params("get", &php["get"], ours.get_all(), found);
+    compare_post(&php["post"], ours, found);
+    compare_cookies(&php["cookie"], ours, found);
+    for member in ["file", "trailer"] {
         if php[member].as_object().is_some_and(|map| !map.is_empty()) || !list(&php[member]).is_empty() {
             found.later.insert(member);
         }
-    }
-    if php["hostWithoutPort"] != php["host"] {
-        found.later.insert("host_without_port");
     }
 }
 
@@ -177,32 +179,78 @@ fn compare_headers(php: &Value, ours: &Request, is_chunked: bool, found: &mut Fi
     }
 }
 
-/// The parameters that PHP has, each with its value, and those of the query that PHP does not have.
-fn compare_query(php: &Value, ours: &Request, found: &mut Findings) {
-    // A list is a map with the names 0, 1, …
-    let mut known = Map::new();
-    for (index, value) in list(php).iter().enumerate() {
-        known.insert(index.to_string(), value.clone());
+/// All parameters, arrays included, in their order.
+fn compare_params(member: &str, php: &Value, ours: &Params, found: &mut Findings) {
+    let (mut expected, mut params) = (Vec::new(), Vec::new());
+    for (name, value) in elements(php) {
+        show_php(&name, value, &mut expected);
     }
-    known.extend(php.as_object().cloned().unwrap_or_default());
-    for (name, value) in &known {
-        let name = String::from_utf8(latin1(name)).expect("the recordings have no other names");
-        let Some(value) = value.as_str() else {
-            found.later.insert("get_array");
-            continue;
-        };
-        let ours = ours.get(&name);
-        if ours.map(str::as_bytes) != Some(&latin1(value)) {
-            found.differs(format!("get({name})={}", ours.unwrap_or("none").escape_default()));
+    for (name, value) in ours {
+        show_ours(name, value, &mut params);
+    }
+    for change in super::changes(&expected, &params) {
+        found.differs(format!("{member} {}", change.escape_default()));
+    }
+}
+
+/// Of an array of PHP, names and values; a list is a map with the names 0, 1, …
+fn elements(php: &Value) -> Vec<(String, &Value)> {
+    let text = |name: &String| String::from_utf8_lossy(&latin1(name)).into_owned();
+    let of_list = list(php).iter().enumerate().map(|(index, value)| (index.to_string(), value));
+    of_list.chain(php.as_object().into_iter().flatten().map(|(name, value)| (text(name), value))).collect()
+}
+
+/// Each text as a line: `name[name]=text`.
+fn show_php(name: &str, value: &Value, lines: &mut Vec<String>) {
+    if value.is_array() || value.is_object() {
+        for (inner, value) in elements(value) {
+            show_php(&format!("{name}[{inner}]"), value, lines);
+        }
+    } else {
+        lines.push(format!("{name}={}", String::from_utf8_lossy(&bytes(value))));
+    }
+}
+
+fn show_ours(name: &str, value: &Param, lines: &mut Vec<String>) {
+    match value {
+        Param::Text(text) => lines.push(format!("{name}={text}")),
+        Param::Array(array) => {
+            for (inner, value) in array {
+                show_ours(&format!("{name}[{inner}]"), value, lines);
+            }
         }
     }
-    let names = ours.query_string().split('&').map(|pair| pair.split('=').next().unwrap_or_default());
-    let is_plain = |name: &&str| !name.contains('%') && name.rfind('[').is_none_or(|at| at == 0);
-    let names = names.filter(is_plain).filter(|name| !known.contains_key(*name));
-    let more: Vec<_> = names.filter_map(|name| Some((name, ours.get(name)?))).collect();
-    match more.as_slice() {
-        [] => {}
-        [(name, value)] => found.differs(format!("get({name})={value}")),
-        more => found.differs(format!("get: {} more", more.len())),
+}
+
+/// PHP's map of cookies; the last of a name counts, and stands where the first did.
+fn compare_cookies(php: &Value, ours: &Request, found: &mut Findings) {
+    let mut names = Vec::new();
+    for (name, _) in ours.cookies() {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    let show = |name: &str| format!("{name}={}", ours.cookie(name).unwrap_or_default());
+    let ours: Vec<_> = names.iter().map(|name| show(name)).collect();
+    let mut expected = Vec::new();
+    for (name, value) in elements(php) {
+        show_php(&name, value, &mut expected);
+    }
+    for change in super::changes(&expected, &ours) {
+        found.differs(format!("cookie {change}"));
+    }
+}
+
+/// What PHP's `post()` has of a form.
+fn compare_post(php: &Value, ours: &Request, found: &mut Findings) {
+    let content_type = ours.header("content-type").unwrap_or_default();
+    if content_type.contains("boundary=") {
+        if !elements(php).is_empty() {
+            found.later.insert("post");
+        }
+    } else if content_type.contains("json") {
+        // Not a form here: see above.
+    } else {
+        compare_params("post", php, ours.post_all(), found);
     }
 }

@@ -14,14 +14,17 @@
 //! Invariants: a request takes exactly one answer; the next one is decoded when that is complete; an answer's bytes are
 //! framed by us, so what the app sends can never be read as a second answer.
 
+mod accept;
 mod chunked;
 mod class;
+mod cookie;
 mod encode;
 mod exchange;
 pub(crate) mod form;
 mod head;
 mod headers;
 pub(crate) mod multipart;
+mod params;
 mod parts;
 mod plain;
 mod request;
@@ -30,6 +33,7 @@ mod sse;
 mod status;
 pub(crate) mod upload;
 
+pub use params::{Param, Params, ParamsIter};
 pub use request::Request;
 pub use response::{Body, Response};
 pub use sse::ServerSentEvents;

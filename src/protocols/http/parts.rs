@@ -5,6 +5,7 @@
 
 use std::cell::OnceCell;
 
+use super::params::Params;
 use crate::protocols::pool;
 use crate::protocols::reuse::{Home, Reuse, Shelf};
 use crate::shared::{Leaked, Shared};
@@ -32,7 +33,9 @@ pub(super) struct Parts {
     /// ASCII, and asked for by every app: kept as text, so that it is not validated each time.
     pub(super) target: String,
     pub(super) fields: Vec<Field>,
-    pub(super) query: OnceCell<Box<[(String, String)]>>,
+    pub(super) query: OnceCell<Params>,
+    /// Fields of a form in the body.
+    pub(super) post: OnceCell<Params>,
     /// Values that are not in the buffer as they are wanted: joined from several lines, or not UTF-8.
     pub(super) values: OnceCell<Box<[(String, String)]>>,
 }
@@ -63,6 +66,7 @@ impl Reuse for Parts {
         self.target.clear();
         self.fields.clear();
         self.query.take();
+        self.post.take();
         self.values.take();
     }
 }
@@ -128,12 +132,19 @@ mod tests {
         parts.buffer.reserve(2 * ROOM);
         parts.target.reserve(2 * ROOM);
         parts.fields.reserve(2 * FIELDS);
-        parts.query.get_or_init(Box::default);
         parts.clear();
-        assert!(
-            parts.buffer.capacity() <= ROOM && parts.target.capacity() <= TARGET_ROOM && parts.query.get().is_none()
-        );
+        assert!(parts.buffer.capacity() <= ROOM && parts.target.capacity() <= TARGET_ROOM);
         assert!(parts.fields.capacity() <= FIELDS);
+    }
+
+    #[test]
+    fn what_was_decoded_is_not_the_next_requests() {
+        let mut parts = Parts::default();
+        parts.query.get_or_init(|| Params::parse(b"a=1"));
+        parts.post.get_or_init(|| Params::parse(b"b=1"));
+        parts.values.get_or_init(Box::default);
+        parts.clear();
+        assert!(parts.query.get().is_none() && parts.post.get().is_none() && parts.values.get().is_none());
     }
 
     #[test]

@@ -22,7 +22,7 @@ use crate::protocols::reuse::Lent;
 /// });
 /// ```
 pub struct Request {
-    parts: Lent<Parts>,
+    pub(super) parts: Lent<Parts>,
 }
 
 impl Request {
@@ -106,6 +106,19 @@ impl Request {
         }
     }
 
+    /// The host that is asked for, without its port; PHP's `host(true)`. The address of IPv6 keeps its brackets.
+    ///
+    /// ```
+    /// # fn example(request: &workerman::Request) {
+    /// let is_ours = request.host_without_port() == Some("example.com");
+    /// # }
+    /// ```
+    pub fn host_without_port(&self) -> Option<&str> {
+        let host = self.host()?;
+        let with_port = host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()));
+        Some(with_port.map_or(host, |(host, _port)| host))
+    }
+
     /// A header by its name, in any case. Several lines of one name are joined by `,` (`Cookie` by `; `); bytes that
     /// are not UTF-8 become U+FFFD.
     ///
@@ -143,23 +156,6 @@ impl Request {
         })
     }
 
-    /// A parameter of the query, decoded (`+` and `%xx`). The last one wins when a name comes twice; a name without
-    /// `=` has the value `""`. Bytes that are not UTF-8 become U+FFFD.
-    ///
-    /// ```
-    /// # fn example(request: &workerman::Request) {
-    /// let page: u32 = request.get("page").and_then(|page| page.parse().ok()).unwrap_or(1);
-    /// # }
-    /// ```
-    pub fn get(&self, name: &str) -> Option<&str> {
-        let query = self.parts.query.get_or_init(|| {
-            form_urlencoded::parse(self.query_string().as_bytes())
-                .map(|(name, value)| (name.into_owned(), value.into_owned()))
-                .collect()
-        });
-        query.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
-    }
-
     /// The head as sent, without the blank line at its end.
     ///
     /// ```
@@ -184,25 +180,50 @@ impl Request {
         self.parts.buffer.get(usize::from(self.parts.head_length)..).unwrap_or_default()
     }
 
-    /// Whether the client wants an event stream: `text/event-stream` is among what it accepts. An `EventSource` always
-    /// says so; compare this, not the whole header, because other clients name more types.
+    /// Head, blank line and body. The head is as sent; of a chunked body, this is what the chunks carried, where PHP also
+    /// puts a length in place of the coding in the head.
+    ///
+    /// ```
+    /// # fn example(request: &workerman::Request) {
+    /// assert!(request.raw_buffer().ends_with(request.raw_body()));
+    /// # }
+    /// ```
+    #[doc(alias = "rawBuffer")]
+    pub fn raw_buffer(&self) -> &[u8] {
+        &self.parts.buffer
+    }
+
+    /// Whether the client lets the connection go on after the answer (RFC 9112 §9.3): unless it says `close`, and in
+    /// HTTP/1.0 only if it says `keep-alive`. The framework acts upon it by itself.
+    ///
+    /// ```
+    /// # fn example(request: &workerman::Request) {
+    /// let advice = if request.is_keep_alive() { "see you" } else { "good bye" };
+    /// # }
+    /// ```
+    pub fn is_keep_alive(&self) -> bool {
+        !self.names("connection", "close") && (self.parts.minor > 0 || self.names("connection", "keep-alive"))
+    }
+
+    /// Whether the client asks to go on with WebSocket: a GET of HTTP/1.1 with `Connection: Upgrade` and
+    /// `Upgrade: websocket`. Whether its key and its version are good is for the handshake to say (RFC 6455 §4.2).
     ///
     /// ```
     /// # use workerman::{Http, Response, Worker};
     /// # let worker = Worker::<Http>::new("");
     /// worker.on_message(|connection, request| {
-    ///     if request.accepts_event_stream() {
-    ///         connection.send(Response::new(200, &[("Content-Type", "text/event-stream")], ""));
+    ///     if request.is_websocket_upgrade() {
+    ///         return connection.send(Response::new(501, &[], "no WebSocket here"));
     ///     }
+    ///     connection.send("hello")
     /// });
     /// ```
-    pub fn accepts_event_stream(&self) -> bool {
-        let accepts = |range: &str| {
-            let mut parts = range.split(';').map(str::trim);
-            parts.next().is_some_and(|kind| kind.eq_ignore_ascii_case("text/event-stream"))
-                && !parts.any(|parameter| matches!(parameter, "q=0" | "q=0.0" | "q=0.00" | "q=0.000"))
-        };
-        self.header("accept").is_some_and(|value| value.split(',').any(accepts))
+    #[doc(alias = "Upgrade")]
+    pub fn is_websocket_upgrade(&self) -> bool {
+        self.method() == "GET"
+            && self.parts.minor > 0
+            && self.names("upgrade", "websocket")
+            && self.names("connection", "upgrade")
     }
 
     /// The id of the last event a reconnecting client has seen, if it sent one.
@@ -306,6 +327,11 @@ impl Request {
             values.into_boxed_slice()
         });
         values.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
+
+    /// Whether the list in a header has this word, in any case.
+    fn names(&self, header: &str, word: &str) -> bool {
+        self.header(header).is_some_and(|list| list.split(',').any(|item| item.trim().eq_ignore_ascii_case(word)))
     }
 
     fn fields(&self) -> impl Iterator<Item = &Field> {

@@ -1,0 +1,509 @@
+//! The parameters of a query or a form, by the rules of PHP's `parse_str`: `a=1`, `a[]=1`, `a[k][]=1`.
+//!
+//! In scope: names and values, arrays in arrays, and the two places of a request they come from. Out of scope: multipart
+//! forms and JSON.
+//!
+//! Invariants: at most [`COUNT`] parameters are taken and at most [`DEPTH`] arrays stand in each other, whatever a client
+//! sends, so nothing here recurses further; a name stands once in an array, where it first came; nothing is taken apart
+//! before it is asked for, and then once.
+//!
+//! Numbers are those of PHP 8.2, of which the recordings are: what follows a negative index is 0.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use super::request::Request;
+
+/// PHP's `max_input_vars`: parameters behind these are not looked at.
+const COUNT: usize = 1000;
+/// PHP's `max_input_nesting_level`: a parameter with more brackets is dropped, with all that came under its name.
+const DEPTH: usize = 64;
+
+/// One parameter: text, or an array of parameters. See [`Params`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Param {
+    /// Of `a=1`.
+    Text(String),
+    /// Of `a[]=1` or `a[k]=1`.
+    Array(Params),
+}
+
+/// Parameters by their names, in the order they came: PHP's array. Elements of `a[]` are named `0`, `1`, ….
+///
+/// ```
+/// # use workerman::Param;
+/// # fn example(request: &workerman::Request) {
+/// // color[]=red&color[]=blue&size[min]=1
+/// for (_, color) in request.get_array("color").into_iter().flatten() {
+///     println!("{}", color.as_str().unwrap_or_default());
+/// }
+/// let min = request.get_array("size").and_then(|size| size.get("min"));
+/// # }
+/// ```
+#[derive(Clone, Default)]
+pub struct Params {
+    entries: Vec<Entry>,
+    /// The number of the next element of `a[]`.
+    next: u64,
+}
+
+#[derive(Clone)]
+struct Entry {
+    /// Of the name: a thousand long names that differ at their ends only are not compared with each other.
+    hash: u64,
+    name: String,
+    value: Param,
+}
+
+/// What stands between two brackets.
+#[derive(Clone, Copy)]
+enum Key<'a> {
+    Name(&'a str),
+    /// `[]`: one after the highest number so far.
+    Next,
+}
+
+/// The brackets behind a name, from left to right; it ends at what is none, or is not closed.
+#[derive(Clone)]
+struct Keys<'a>(&'a str);
+
+impl Request {
+    /// A parameter of the query, decoded (`+` and `%xx`; a `%` that begins no byte stays). The last one wins when a name
+    /// comes twice; a name without `=` has the value `""`. Bytes that are not UTF-8 become U+FFFD.
+    ///
+    /// Names are as PHP has them: dots and spaces are `_` (`a.b=1` is found under `a_b`), and names with brackets make
+    /// arrays, which are no text: see [`get_array`](Self::get_array). 1,000 parameters are looked at.
+    ///
+    /// ```
+    /// # fn example(request: &workerman::Request) {
+    /// let page: u32 = request.get("page").and_then(|page| page.parse().ok()).unwrap_or(1);
+    /// # }
+    /// ```
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.get_all().get(name)
+    }
+
+    /// An array of the query: of `a[]=1&a[k]=2`, under `a`.
+    ///
+    /// ```
+    /// # fn example(request: &workerman::Request) {
+    /// let ids: Vec<&str> =
+    ///     request.get_array("id").into_iter().flatten().filter_map(|(_, id)| id.as_str()).collect();
+    /// # }
+    /// ```
+    pub fn get_array(&self, name: &str) -> Option<&Params> {
+        self.get_all().get_array(name)
+    }
+
+    /// All parameters of the query; PHP's `get()` without a name.
+    ///
+    /// ```
+    /// # fn example(request: &workerman::Request) {
+    /// for (name, value) in request.get_all() {
+    ///     println!("{name}: {value:?}");
+    /// }
+    /// # }
+    /// ```
+    pub fn get_all(&self) -> &Params {
+        self.parts.query.get_or_init(|| Params::parse(self.query_string().as_bytes()))
+    }
+
+    /// A field of the form in the body, by the rules of [`get`](Self::get).
+    ///
+    /// As in PHP, a body is read as a form whatever its type; but for multipart, which gives no fields yet, and for
+    /// JSON, which is read by `json` (with the feature of that name).
+    ///
+    /// ```
+    /// # fn example(request: &workerman::Request) {
+    /// let user = request.post("user").unwrap_or_default();
+    /// # }
+    /// ```
+    pub fn post(&self, name: &str) -> Option<&str> {
+        self.post_all().get(name)
+    }
+
+    /// An array of the form in the body: of `a[]=1&a[k]=2`, under `a`.
+    ///
+    /// ```
+    /// # fn example(request: &workerman::Request) {
+    /// let chosen = request.post_array("box").map_or(0, |boxes| boxes.len());
+    /// # }
+    /// ```
+    pub fn post_array(&self, name: &str) -> Option<&Params> {
+        self.post_all().get_array(name)
+    }
+
+    /// All fields of the form in the body; PHP's `post()` without a name.
+    ///
+    /// ```
+    /// # fn example(request: &workerman::Request) {
+    /// for (name, value) in request.post_all() {
+    ///     println!("{name}: {value:?}");
+    /// }
+    /// # }
+    /// ```
+    pub fn post_all(&self) -> &Params {
+        self.parts.post.get_or_init(|| {
+            let is_form = self.header("content-type").is_none_or(may_be_form);
+            if is_form { Params::parse(self.raw_body()) } else { Params::default() }
+        })
+    }
+}
+
+/// Whether a body of this type is to be read as a form.
+fn may_be_form(content_type: &str) -> bool {
+    let content_type = content_type.to_ascii_lowercase();
+    !(content_type.contains("json") || content_type.contains("boundary=") || content_type.starts_with("multipart/"))
+}
+
+impl Param {
+    /// The text, if it is no array.
+    ///
+    /// ```
+    /// assert_eq!(workerman::Param::Text("1".into()).as_str(), Some("1"));
+    /// ```
+    pub fn as_str(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::Array(_) => None,
+        }
+    }
+
+    /// The array, if it is one.
+    ///
+    /// ```
+    /// assert_eq!(workerman::Param::Text("1".into()).as_array(), None);
+    /// ```
+    pub fn as_array(&self) -> Option<&Params> {
+        match self {
+            Self::Text(_) => None,
+            Self::Array(array) => Some(array),
+        }
+    }
+
+    /// What is text so far becomes an empty array.
+    fn make_array(&mut self) -> &mut Params {
+        if let Self::Text(_) = self {
+            *self = Self::Array(Params::default());
+        }
+        match self {
+            Self::Array(array) => array,
+            Self::Text(_) => unreachable!("it has just been made an array"),
+        }
+    }
+}
+
+impl Params {
+    /// The text under a name; `None` if there is an array.
+    ///
+    /// ```
+    /// assert_eq!(workerman::Params::default().get("a"), None);
+    /// ```
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.param(name)?.as_str()
+    }
+
+    /// The array under a name; `None` if there is text.
+    ///
+    /// ```
+    /// assert_eq!(workerman::Params::default().get_array("a"), None);
+    /// ```
+    pub fn get_array(&self, name: &str) -> Option<&Self> {
+        self.param(name)?.as_array()
+    }
+
+    /// Names and what is under them.
+    ///
+    /// ```
+    /// assert_eq!(workerman::Params::default().iter().count(), 0);
+    /// ```
+    pub fn iter(&self) -> ParamsIter<'_> {
+        ParamsIter(self.entries.iter())
+    }
+
+    /// How many names there are.
+    ///
+    /// ```
+    /// assert_eq!(workerman::Params::default().len(), 0);
+    /// ```
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there are none.
+    ///
+    /// ```
+    /// assert!(workerman::Params::default().is_empty());
+    /// ```
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    fn param(&self, name: &str) -> Option<&Param> {
+        self.entries.iter().find(|entry| entry.name == name).map(|entry| &entry.value)
+    }
+
+    pub(super) fn parse(encoded: &[u8]) -> Self {
+        let mut params = Self::default();
+        for (name, value) in form_urlencoded::parse(encoded).take(COUNT) {
+            params.put(&name, value);
+        }
+        params
+    }
+
+    /// Puts a value where its name and the brackets behind it say.
+    fn put(&mut self, name: &str, value: Cow<'_, str>) {
+        let Some((front, keys)) = split(name) else { return };
+        if keys.are_too_many() {
+            self.entries.retain(|entry| entry.name != front);
+            return;
+        }
+        let mut array = self;
+        let mut key = Key::Name(&front);
+        for inner in keys {
+            let Some(place) = array.place(key) else { return };
+            array = place.make_array();
+            key = inner;
+        }
+        if let Some(place) = array.place(key) {
+            *place = Param::Text(value.into_owned());
+        }
+    }
+
+    /// What is under a key, made if it is new. None if there is no number after the highest.
+    fn place(&mut self, key: Key<'_>) -> Option<&mut Param> {
+        let name = match key {
+            Key::Name(name) => Cow::Borrowed(name),
+            Key::Next if self.next > MAX_INDEX => return None,
+            Key::Next => Cow::Owned(self.next.to_string()),
+        };
+        let mut hasher = DefaultHasher::new();
+        name.hash(&mut hasher);
+        let hash = hasher.finish();
+        let known = self.entries.iter().position(|entry| entry.hash == hash && entry.name == name);
+        let at = known.unwrap_or_else(|| {
+            if let Some(index) = index(&name) {
+                self.next = self.next.max(index + 1);
+            }
+            self.entries.push(Entry { hash, name: name.into_owned(), value: Param::Text(String::new()) });
+            self.entries.len() - 1
+        });
+        self.entries.get_mut(at).map(|entry| &mut entry.value)
+    }
+}
+
+/// PHP's numbers have 64 bits, of which one is the sign.
+const MAX_INDEX: u64 = i64::MAX.unsigned_abs();
+
+/// The number that a name is to PHP, unless it is below 0: `7`, but not `07` or `+7`.
+fn index(name: &str) -> Option<u64> {
+    let plain = name == "0" || name.starts_with(|first: char| matches!(first, '1'..='9'));
+    name.parse().ok().filter(|index| plain && *index <= MAX_INDEX)
+}
+
+/// What stands before the brackets, fit for a variable of PHP, and the brackets. None for what PHP has no name for.
+fn split(name: &str) -> Option<(Cow<'_, str>, Keys<'_>)> {
+    // Names end at a NUL: they are C's strings.
+    let name = name.split('\0').next()?.trim_start_matches(' ');
+    let (front, brackets) = name.split_at_checked(name.find('[').unwrap_or(name.len()))?;
+    if front.is_empty() {
+        return None;
+    }
+    let is_array = Keys(brackets).next().is_some();
+    let (front, brackets) = if is_array { (front, brackets) } else { (name, "") };
+    let odd = [' ', '.', '['];
+    let front = if front.contains(odd) { front.replace(odd, "_").into() } else { Cow::Borrowed(front) };
+    Some((front, Keys(brackets)))
+}
+
+impl Keys<'_> {
+    fn are_too_many(&self) -> bool {
+        let mut keys = self.clone();
+        // One that is not closed counts as well.
+        keys.by_ref().take(DEPTH).count() == DEPTH && keys.0.starts_with('[')
+    }
+}
+
+impl<'a> Iterator for Keys<'a> {
+    type Item = Key<'a>;
+
+    fn next(&mut self) -> Option<Key<'a>> {
+        let inside = self.0.strip_prefix('[')?;
+        let without_space = inside.strip_prefix([' ', '\t', '\n', '\x0b', '\x0c', '\r']).unwrap_or(inside);
+        if let Some(rest) = without_space.strip_prefix(']') {
+            self.0 = rest;
+            return Some(Key::Next);
+        }
+        let (name, rest) = inside.split_once(']')?;
+        self.0 = rest;
+        Some(Key::Name(name))
+    }
+}
+
+/// What [`Params::iter`] gives.
+#[derive(Clone, Debug)]
+pub struct ParamsIter<'a>(std::slice::Iter<'a, Entry>);
+
+impl<'a> Iterator for ParamsIter<'a> {
+    type Item = (&'a str, &'a Param);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.0.next().map(|entry| (entry.name.as_str(), &entry.value))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.0.size_hint()
+    }
+}
+
+impl<'a> IntoIterator for &'a Params {
+    type Item = (&'a str, &'a Param);
+    type IntoIter = ParamsIter<'a>;
+
+    fn into_iter(self) -> ParamsIter<'a> {
+        self.iter()
+    }
+}
+
+impl PartialEq for Params {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other)
+    }
+}
+
+impl Eq for Params {}
+
+impl fmt::Debug for Params {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self).finish()
+    }
+}
+
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {:?}", self.name, self.value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// As PHP would show it, in short.
+    fn shown(params: &Params) -> String {
+        let show = |(name, value): (&str, &Param)| match value {
+            Param::Text(text) => format!("{name}={text}"),
+            Param::Array(array) => format!("{name}={{{}}}", shown(array)),
+        };
+        params.iter().map(show).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn names_and_brackets_mean_what_they_mean_to_php() {
+        let table = [
+            // What stands once, twice, without a value, or not at all
+            ("a=1&b=2&a=3", "a=3 b=2"),
+            ("a&b=&=c&&d==", "a= b= d=="),
+            ("", ""),
+            ("&&=&", ""),
+            // Lists and maps
+            ("a[]=1&a[]=2", "a={0=1 1=2}"),
+            ("a[k]=1&a[l]=2&a[k]=3", "a={k=3 l=2}"),
+            ("a[k][]=1&a[k][]=2&a[][x]=3&a[][x]=4", "a={k={0=1 1=2} 0={x=3} 1={x=4}}"),
+            ("a[]=1&a=2", "a=2"),
+            ("a=1&a[]=2", "a={0=2}"),
+            ("a[k]=1&a[k][l]=2", "a={k={l=2}}"),
+            ("a%5Bk%5D=1", "a={k=1}"),
+            // Numbers
+            ("a[3]=x&a[]=y&a[1]=z&a[]=u", "a={3=x 4=y 1=z 5=u}"),
+            ("a[07]=x&a[]=y&a[%2B8]=z&a[]=u", "a={07=x 0=y +8=z 1=u}"),
+            ("a[-5]=x&a[]=y", "a={-5=x 0=y}"),
+            ("a[9223372036854775806]=x&a[]=y&a[]=z&a[][k]=u", "a={9223372036854775806=x 9223372036854775807=y}"),
+            ("a[9223372036854775808]=x&a[]=y", "a={9223372036854775808=x 0=y}"),
+            // Brackets that are not in pairs
+            ("[a]=1&[]=2&[=3&]=4", "]=4"),
+            ("a[=1&b[c=2&d[e.f[ g=3", "a_=1 b_c=2 d_e_f__g=3"),
+            ("a[b][c=1", "a={b=1}"),
+            ("a[][c=1", "a={0=1}"),
+            ("a[b]c[d]=1", "a={b=1}"),
+            ("a]b=1&c[d]]=2&e[[f]=3", "a]b=1 c={d=2} e={[f=3}"),
+            // Names that are none of PHP's
+            ("a.b=1&c+d=2&++e=3&f.[g.h]=4", "a_b=1 c_d=2 e=3 f_={g.h=4}"),
+            ("a%00b=1&c[d%00]=2&%00=3&+=4", "a=1 c_d=2"),
+            ("a[+]=1&a[+k+]=2&a[++]=3&b[%0b]=4", "a={0=1  k =2   =3} b={0=4}"),
+        ];
+        for (encoded, expected) in table {
+            assert_eq!(shown(&Params::parse(encoded.as_bytes())), expected, "{encoded}");
+        }
+    }
+
+    #[test]
+    fn what_is_beyond_the_bounds_is_dropped_as_in_php() {
+        let many: String = (0..COUNT + 100).map(|number| format!("a{number}=&")).collect();
+        let params = Params::parse(many.as_bytes());
+        assert_eq!((params.len(), params.get("a999"), params.get("a1000")), (COUNT, Some(""), None));
+        // Those without a name count.
+        assert_eq!(Params::parse(["=&".repeat(COUNT - 1), "a=1&b=2".into()].concat().as_bytes()).len(), 1);
+
+        let deep = |levels: usize| format!("a=1&b=2&a{}=3", "[x]".repeat(levels));
+        let mut innermost = Params::parse(deep(DEPTH).as_bytes());
+        for name in std::iter::once("a").chain(std::iter::repeat_n("x", DEPTH - 1)) {
+            innermost = innermost.get_array(name).cloned().unwrap_or_default();
+        }
+        assert_eq!(shown(&innermost), "x=3");
+        assert_eq!(shown(&Params::parse(deep(DEPTH + 1).as_bytes())), "b=2");
+        assert_eq!(shown(&Params::parse(deep(100_000).as_bytes())), "b=2");
+        assert_eq!(shown(&Params::parse(deep(DEPTH).replace("=3", "[y=3").as_bytes())), "b=2");
+    }
+
+    #[test]
+    fn a_body_is_no_form_when_it_says_it_is_something_else() {
+        for (content_type, is_form) in [
+            ("application/x-www-form-urlencoded; charset=utf-8", true),
+            ("text/plain", true),
+            ("", true),
+            ("application/JSON", false),
+            ("application/problem+json", false),
+            ("Multipart/mixed", false),
+            ("x/y; Boundary=z", false),
+        ] {
+            assert_eq!(may_be_form(content_type), is_form, "{content_type}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_break_it_and_names_are_unique(
+            bytes in prop_oneof![
+                proptest::collection::vec(any::<u8>(), 0..200),
+                "[ab0-2=&%+.\\[\\] ]{0,200}".prop_map(String::into_bytes),
+            ],
+        ) {
+            fn check(params: &Params) {
+                for (at, (name, value)) in params.iter().enumerate() {
+                    assert!(params.iter().position(|(other, _)| other == name) == Some(at));
+                    if let Param::Array(array) = value {
+                        assert!(!array.is_empty());
+                        check(array);
+                    }
+                }
+            }
+            let params = Params::parse(&bytes);
+            check(&params);
+            prop_assert_eq!(&params, &params.clone());
+        }
+
+        #[test]
+        fn plain_names_and_values_come_back(pairs in proptest::collection::vec(("[a-z]{1,9}", "\\PC{0,9}"), 0..20)) {
+            let encoded = form_urlencoded::Serializer::new(String::new()).extend_pairs(&pairs).finish();
+            let params = Params::parse(encoded.as_bytes());
+            for (name, _) in &pairs {
+                let last = pairs.iter().rev().find(|(other, _)| other == name).map(|(_, value)| value.as_str());
+                prop_assert_eq!(params.get(name), last);
+            }
+        }
+    }
+}
