@@ -36,6 +36,10 @@
 //!
 //! Names are PHP Workerman's in `snake_case`; searching these pages for the PHP name (`onMessage`, `getRemoteIp`) finds
 //! them.
+//!
+//! # Features
+//!
+//! * `json` (off by default): `Request::json` reads a body into a type of the app's; takes in `serde` and `serde_json`.
 
 #![forbid(unsafe_code)]
 #![doc(test(attr(deny(warnings), allow(dead_code, unused_variables))))]
@@ -60,7 +64,11 @@ mod worker;
 pub use callback::{CallbackResult, PanicPolicy};
 pub use connection::{CONNECT_FAIL, Deadlines, SEND_FAIL, SendStatus, Status, TcpConnection};
 pub use error::{BoxError, Error, Result};
-pub use protocols::http::{Body, Http, Param, Params, ParamsIter, Request, Response, ServerSentEvents, UploadError, UploadedFile};
+#[cfg(feature = "json")]
+pub use protocols::http::JsonError;
+pub use protocols::http::{
+    Body, Http, Param, Params, ParamsIter, Request, Response, ServerSentEvents, UploadError, UploadedFile,
+};
 pub use protocols::tcp::Tcp;
 pub use protocols::{Codec, Encode};
 pub use reactor::LoopError;

@@ -90,6 +90,7 @@ const CLASSES: &[Class] = &[
             ("post", "post"),
             ("post", "post_array"),
             ("post", "post_all"),
+            ("post", "json"),
             ("cookie", "cookie"),
             ("cookie", "cookies"),
             ("rawHead", "raw_head"),

@@ -7,7 +7,8 @@
 //! By rule, not by entry:
 //! * our error answers have `Content-Length: 0` and `Date` more than PHP's;
 //! * PHP gives a chunked request a `Content-Length` in place of its `Transfer-Encoding`; here the head stays as sent;
-//! * PHP's `post()` gives what is in a JSON body; here that is no form, and `json` reads it.
+//! * PHP's `post()` gives what is in a JSON body, where here `json` does (with its feature); what is no array is one in PHP,
+//!   and an empty one if it is null or cannot be read.
 
 use std::time::Duration;
 
@@ -249,8 +250,22 @@ fn compare_post(php: &Value, ours: &Request, found: &mut Findings) {
             found.later.insert("post");
         }
     } else if content_type.contains("json") {
-        // Not a form here: see above.
+        assert!(ours.post_all().is_empty(), "JSON is no form");
+        #[cfg(feature = "json")]
+        compare_json(php, ours, found);
     } else {
         compare_params("post", php, ours.post_all(), found);
+    }
+}
+
+#[cfg(feature = "json")]
+fn compare_json(php: &Value, ours: &Request, found: &mut Findings) {
+    let ours = match ours.json::<Value>() {
+        Ok(Value::Null) | Err(_) => Value::Array(Vec::new()),
+        Ok(value) if value.is_array() || value.is_object() => value,
+        Ok(value) => Value::Array(vec![value]),
+    };
+    if *php != ours {
+        found.differs(format!("json={ours}"));
     }
 }

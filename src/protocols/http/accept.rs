@@ -27,7 +27,6 @@ impl Request {
     /// let body = if request.accepts("application/json") { "{}" } else { "nothing" };
     /// # }
     /// ```
-    #[doc(alias = "Accept")]
     pub fn accepts(&self, media_type: &str) -> bool {
         match self.header("accept") {
             Some(ranges) if !ranges.is_empty() => accepts(ranges, media_type).is_some(),

@@ -24,6 +24,8 @@ pub(crate) mod form;
 mod head;
 mod headers;
 pub(crate) mod multipart;
+#[cfg(feature = "json")]
+mod json;
 mod params;
 mod parts;
 mod plain;
@@ -33,6 +35,8 @@ mod sse;
 mod status;
 pub(crate) mod upload;
 
+#[cfg(feature = "json")]
+pub use json::JsonError;
 pub use params::{Param, Params, ParamsIter};
 pub use request::Request;
 pub use response::{Body, Response};

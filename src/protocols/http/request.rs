@@ -218,7 +218,6 @@ impl Request {
     ///     connection.send("hello")
     /// });
     /// ```
-    #[doc(alias = "Upgrade")]
     pub fn is_websocket_upgrade(&self) -> bool {
         self.method() == "GET"
             && self.parts.minor > 0
