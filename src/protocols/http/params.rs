@@ -32,14 +32,13 @@ pub enum Param {
 /// Parameters by their names, in the order they came: PHP's array. Elements of `a[]` are named `0`, `1`, ….
 ///
 /// ```
-/// # use workerman::Param;
-/// # fn example(request: &workerman::Request) {
-/// // color[]=red&color[]=blue&size[min]=1
-/// for (_, color) in request.get_array("color").into_iter().flatten() {
-///     println!("{}", color.as_str().unwrap_or_default());
-/// }
-/// let min = request.get_array("size").and_then(|size| size.get("min"));
-/// # }
+/// use workerman::Params;
+///
+/// let params = Params::parse("color[]=red&color[]=blue&size[min]=1&page=2");
+/// let colors = params.get_array("color").into_iter().flatten();
+/// assert_eq!(colors.filter_map(|(_, color)| color.as_str()).collect::<Vec<_>>(), ["red", "blue"]);
+/// assert_eq!(params.get_array("size").and_then(|size| size.get("min")), Some("1"));
+/// assert_eq!(params.get("page"), Some("2"));
 /// ```
 #[derive(Clone, Default)]
 pub struct Params {
@@ -106,7 +105,7 @@ impl Request {
     /// # }
     /// ```
     pub fn get_all(&self) -> &Params {
-        self.parts.query.get_or_init(|| Params::parse(self.query_string().as_bytes()))
+        self.parts.query.get_or_init(|| Params::parse(self.query_string()))
     }
 
     /// A field of the form in the body, by the rules of [`get`](Self::get).
@@ -195,10 +194,26 @@ impl Param {
 }
 
 impl Params {
+    /// What a query or an urlencoded form holds.
+    ///
+    /// ```
+    /// let params = workerman::Params::parse("name=J%C3%BCrgen+K&flag");
+    /// assert_eq!((params.get("name"), params.get("flag")), (Some("J\u{fc}rgen K"), Some("")));
+    /// ```
+    #[doc(alias = "parse_str")]
+    pub fn parse(encoded: impl AsRef<[u8]>) -> Self {
+        let mut params = Self::default();
+        for (name, value) in form_urlencoded::parse(encoded.as_ref()).take(COUNT) {
+            params.put(&name, value);
+        }
+        params
+    }
+
     /// The text under a name; `None` if there is an array.
     ///
     /// ```
-    /// assert_eq!(workerman::Params::default().get("a"), None);
+    /// let params = workerman::Params::parse("a=1&b[]=2");
+    /// assert_eq!((params.get("a"), params.get("b"), params.get("c")), (Some("1"), None, None));
     /// ```
     pub fn get(&self, name: &str) -> Option<&str> {
         self.param(name)?.as_str()
@@ -207,7 +222,9 @@ impl Params {
     /// The array under a name; `None` if there is text.
     ///
     /// ```
-    /// assert_eq!(workerman::Params::default().get_array("a"), None);
+    /// let params = workerman::Params::parse("a=1&b[]=2&b[]=3");
+    /// assert_eq!(params.get_array("b").and_then(|b| b.get("1")), Some("3"));
+    /// assert_eq!(params.get_array("a"), None);
     /// ```
     pub fn get_array(&self, name: &str) -> Option<&Self> {
         self.param(name)?.as_array()
@@ -216,7 +233,8 @@ impl Params {
     /// Names and what is under them.
     ///
     /// ```
-    /// assert_eq!(workerman::Params::default().iter().count(), 0);
+    /// let params = workerman::Params::parse("b=1&a=2&b=3");
+    /// assert_eq!(params.iter().map(|(name, _)| name).collect::<Vec<_>>(), ["b", "a"]);
     /// ```
     pub fn iter(&self) -> ParamsIter<'_> {
         ParamsIter(self.entries.iter())
@@ -225,7 +243,7 @@ impl Params {
     /// How many names there are.
     ///
     /// ```
-    /// assert_eq!(workerman::Params::default().len(), 0);
+    /// assert_eq!(workerman::Params::parse("a[]=1&a[]=2").len(), 1);
     /// ```
     pub fn len(&self) -> usize {
         self.entries.len()
@@ -234,7 +252,7 @@ impl Params {
     /// Whether there are none.
     ///
     /// ```
-    /// assert!(workerman::Params::default().is_empty());
+    /// assert!(workerman::Params::parse("=1&&").is_empty());
     /// ```
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
@@ -242,14 +260,6 @@ impl Params {
 
     fn param(&self, name: &str) -> Option<&Param> {
         self.entries.iter().find(|entry| entry.name == name).map(|entry| &entry.value)
-    }
-
-    pub(super) fn parse(encoded: &[u8]) -> Self {
-        let mut params = Self::default();
-        for (name, value) in form_urlencoded::parse(encoded).take(COUNT) {
-            params.put(&name, value);
-        }
-        params
     }
 
     /// Puts a value where its name and the brackets behind it say.
