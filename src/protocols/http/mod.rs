@@ -23,9 +23,9 @@ mod exchange;
 pub(crate) mod form;
 mod head;
 mod headers;
-pub(crate) mod multipart;
 #[cfg(feature = "json")]
 mod json;
+pub(crate) mod multipart;
 mod params;
 mod parts;
 mod plain;
