@@ -67,7 +67,8 @@ pub use error::{BoxError, Error, Result};
 #[cfg(feature = "json")]
 pub use protocols::http::JsonError;
 pub use protocols::http::{
-    Body, Http, Param, Params, ParamsIter, Request, Response, ServerSentEvents, UploadError, UploadedFile,
+    Body, Cookie, Http, Param, Params, ParamsIter, Request, Response, SameSite, ServerSentEvents, UploadError,
+    UploadedFile,
 };
 pub use protocols::tcp::Tcp;
 pub use protocols::{Codec, Encode};

@@ -113,6 +113,18 @@ const CLASSES: &[Class] = &[
             ("withBody", "with_body"),
             ("rawBody", "raw_body"),
             ("withProtocolVersion", "with_protocol_version"),
+            ("cookie", "with_cookie"),
+        ],
+    ),
+    (
+        "Cookie",
+        &[
+            ("maxAge", "max_age"),
+            ("path", "path"),
+            ("domain", "domain"),
+            ("secure", "secure"),
+            ("httpOnly", "http_only"),
+            ("sameSite", "same_site"),
         ],
     ),
     ("Status", &[]),

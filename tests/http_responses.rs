@@ -8,7 +8,7 @@ mod common;
 use std::cell::Cell;
 
 use common::{Answer, DATE, GET, Log, answers, exchange, serve, text};
-use workerman::{Encode, Http, Response, SendStatus, TcpConnection};
+use workerman::{Cookie, Encode, Http, Response, SendStatus, TcpConnection};
 
 /// All bytes that `request` gets when the app sends `message`.
 fn wire<M: 'static>(request: &str, message: M) -> String
@@ -443,4 +443,26 @@ fn the_date_is_that_of_the_answer() {
     assert_eq!(date(exchange(&simulation, worker, GET).1).as_deref(), Some("Sun, 06 Nov 1994 08:49:37 GMT"));
     simulation.advance(std::time::Duration::from_secs(86_400 + 25));
     assert_eq!(date(exchange(&simulation, worker, GET).1).as_deref(), Some("Mon, 07 Nov 1994 08:50:02 GMT"));
+}
+
+#[test]
+fn each_cookie_has_a_line_of_its_own_and_stands_beside_other_headers() {
+    let response = Response::new(201, &[("X-A", "1"), ("Set-Cookie", "x=1")], "made")
+        .with_cookie(Cookie::new("id", "7").max_age(60).path("/"))
+        .with_cookie(Cookie::new("id", b"\xff").domain("example.com").secure(true));
+    let answer = answer(GET, response);
+    let cookies = ["x=1", "id=7; Max-Age=60; Path=/", "id=%FF; Domain=example.com; Secure"];
+    assert_eq!((answer.all("set-cookie"), answer.header("x-a")), (cookies.to_vec(), Some("1")));
+}
+
+#[test]
+fn a_cookie_against_the_grammar_is_left_out_and_the_answer_goes_out() {
+    let response = Response::new(200, &[], "body")
+        .with_cookie(Cookie::new("a\r\nX-Injected: 1", "1"))
+        .with_cookie(Cookie::new("a", "1").path("/; HttpOnly"))
+        .with_cookie(Cookie::new("a", "1").domain("a.example\r\nX-Injected: 1"))
+        .with_cookie(Cookie::new("b", "; Path=/\r\nX-Injected: 1"));
+    let answer = answer(GET, response);
+    assert_eq!(answer.all("Set-Cookie"), ["b=%3B%20Path%3D%2F%0D%0AX-Injected%3A%201"]);
+    assert_eq!((answer.header("X-Injected"), answer.body().as_str()), (None, "body"));
 }

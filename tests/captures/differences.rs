@@ -183,27 +183,6 @@ pub(crate) static RESPONSES: List = List {
         ),
         ("Chunk, TcpConnection::headers", &["connection_headers_on_chunk"]),
         (
-            "Response::cookie",
-            &[
-                "cookie_name_value",
-                "cookie_value_encoded",
-                "cookie_value_utf8",
-                "cookie_max_age_zero",
-                "cookie_max_age_negative",
-                "cookie_path_zero",
-                "cookie_domain",
-                "cookie_http_only",
-                "cookie_same_site",
-                "cookie_two",
-                "cookie_same_name_twice",
-                "cookie_name_crlf",
-                "cookie_path_crlf",
-                "cookie_after_set_cookie_list",
-                "cookie_with_body_and_header",
-                "file_with_cookie",
-            ],
-        ),
-        (
             "Chunk",
             &["chunked_empty_first_body", "chunked_big_chunk", "chunked_chunk_hex_lower", "chunk_alone", "chunk_utf8"],
         ),
@@ -241,6 +220,7 @@ pub(crate) static RESPONSES: List = List {
                 "file_mime_08",
                 "file_mime_09",
                 "file_mime_11",
+                "file_with_cookie",
             ],
         ),
     ],
@@ -277,7 +257,10 @@ pub(crate) static RESPONSES: List = List {
         ),
         (
             "PHP takes the text `0` for an empty one",
-            &[("response_reason_zero", "-HTTP/1.1 404 Not Found; +HTTP/1.1 404 0")],
+            &[
+                ("response_reason_zero", "-HTTP/1.1 404 Not Found; +HTTP/1.1 404 0"),
+                ("cookie_path_zero", "-Set-Cookie: a=1; +Set-Cookie: a=1; Path=0"),
+            ],
         ),
         (
             "RFC 9110 §15.2: 1xx is an answer before the answer; it has no content, and the request stays open",
@@ -294,7 +277,11 @@ pub(crate) static RESPONSES: List = List {
         ),
         (
             "RFC 9110 §5.3: the order of different headers means nothing. A header that may not be sent counts as not set, so the lines come in the order they have without headers",
-            &[("response_header_value_lf", "-Connection: keep-alive; +Connection: keep-alive")],
+            &[
+                ("response_header_value_lf", "-Connection: keep-alive; +Connection: keep-alive"),
+                ("cookie_name_crlf", "-Connection: keep-alive; +Connection: keep-alive"),
+                ("cookie_path_crlf", "-Connection: keep-alive; +Connection: keep-alive"),
+            ],
         ),
         (
             "RFC 9110 §5.1, §5.5: a header whose name is not a token or whose value has a NUL is left out, with a warning; then as if it had not been set",

@@ -9,7 +9,7 @@ use std::cell::Cell;
 use std::marker::PhantomData;
 
 use serde_json::Value;
-use workerman::{Encode, Http, Response, SendStatus, ServerSentEvents, TcpConnection};
+use workerman::{Cookie, Encode, Http, Response, SameSite, SendStatus, ServerSentEvents, TcpConnection};
 
 use super::common::{Log, chunks, exchange, serve};
 use super::{Findings, bytes, list, recorded, without_additions};
@@ -136,12 +136,31 @@ fn response(x: &Value) -> Result<Response, Cannot> {
             "withHeaders" => response.with_headers(&borrowed(&headers(&call[1]["map"])?)),
             "withoutHeader" => response.without_header(&text(&call[1])?),
             "withProtocolVersion" => response.with_protocol_version(&text(&call[1])?),
-            "cookie" => return Err(Cannot::Later("Response::cookie")),
+            "cookie" => response.with_cookie(cookie(&list(call)[1..])?),
             "withFile" => return Err(Cannot::Later("with_file")),
             other => unreachable!("Response::{other}"),
         };
     }
     Ok(response)
+}
+
+/// The arguments of PHP's `cookie`: those that are not there are as if they were its defaults.
+fn cookie(call: &[Value]) -> Result<Cookie, Cannot> {
+    let argument = |at: usize| call.get(at).unwrap_or(&Value::Null);
+    let value = if argument(1)["bytes"].is_null() { argument(1) } else { &argument(1)["bytes"] };
+    let mut cookie = Cookie::new(text(argument(0))?, bytes(value)).path(text(argument(3))?).domain(text(argument(4))?);
+    if let Some(seconds) = argument(2).as_i64() {
+        cookie = cookie.max_age(seconds);
+    }
+    let flag = |at: usize| argument(at).as_bool().unwrap_or_default();
+    cookie = cookie.secure(flag(5)).http_only(flag(6));
+    Ok(match text(argument(7))?.as_str() {
+        "" => cookie,
+        "Strict" => cookie.same_site(SameSite::Strict),
+        "Lax" => cookie.same_site(SameSite::Lax),
+        "None" => cookie.same_site(SameSite::None),
+        _ => return Err(Cannot::Compile),
+    })
 }
 
 fn event(x: &Value) -> Result<ServerSentEvents, Cannot> {

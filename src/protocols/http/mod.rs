@@ -31,6 +31,7 @@ mod parts;
 mod plain;
 mod request;
 mod response;
+mod set_cookie;
 mod sse;
 mod status;
 pub(crate) mod upload;
@@ -40,6 +41,7 @@ pub use json::JsonError;
 pub use params::{Param, Params, ParamsIter};
 pub use request::Request;
 pub use response::{Body, Response};
+pub use set_cookie::{Cookie, SameSite};
 pub use sse::ServerSentEvents;
 pub use upload::{UploadError, UploadedFile};
 

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use super::headers::Headers;
+use super::set_cookie::Cookie;
 use super::status;
 use crate::protocols::pool;
 use crate::protocols::reuse::{Home, Lent, Reuse, Shelf};
@@ -122,6 +123,26 @@ impl Response {
     #[must_use]
     pub fn with_added_header(mut self, name: &str, value: &str) -> Self {
         self.parts.headers.add(name, value);
+        self
+    }
+
+    /// Sets a cookie, on a line of its own. One that is against the grammar of RFC 6265 (a name that is no token, a path
+    /// or a domain with `;` or a control character) is left out with a warning, as other header lines are.
+    ///
+    /// ```
+    /// # use workerman::{Cookie, Response};
+    /// let response = Response::new(200, &[], "welcome")
+    ///     .with_cookie(Cookie::new("sid", "0123").path("/").http_only(true))
+    ///     .with_cookie(Cookie::new("theme", "dark"));
+    /// assert_eq!(response.headers().count(), 2);
+    /// ```
+    #[must_use]
+    pub fn with_cookie(mut self, cookie: Cookie) -> Self {
+        match cookie.line() {
+            Ok(line) => self.parts.headers.add("Set-Cookie", &line),
+            // Without its value, which may be a secret.
+            Err(why) => log::warn!("cookie {:?} left out: {why}", cookie.name()),
+        }
         self
     }
 
