@@ -466,3 +466,14 @@ fn a_cookie_against_the_grammar_is_left_out_and_the_answer_goes_out() {
     assert_eq!(answer.all("Set-Cookie"), ["b=%3B%20Path%3D%2F%0D%0AX-Injected%3A%201"]);
     assert_eq!((answer.header("X-Injected"), answer.body().as_str()), (None, "body"));
 }
+
+#[test]
+fn a_redirect_is_302_to_its_location_unless_the_app_says_otherwise() {
+    let found = answer(GET, Response::redirect("/login?from=%2F"));
+    assert!(found.head.starts_with("HTTP/1.1 302 Found\r\n"), "{}", found.head);
+    assert_eq!((found.header("location"), found.body.len()), (Some("/login?from=%2F"), 0));
+    let moved = answer(GET, Response::redirect("/b").with_status(301));
+    assert_eq!((moved.status(), moved.header("location")), (301, Some("/b")));
+    let split = answer(GET, Response::redirect("/\r\nSet-Cookie: a=b"));
+    assert_eq!((split.header("location"), split.header("set-cookie")), (None, None));
+}

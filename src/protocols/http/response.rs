@@ -82,6 +82,39 @@ impl Response {
         Self { parts }
     }
 
+    /// An answer that sends the client elsewhere: 302 with `Location`. Other codes by [`Response::with_status`]: 303 has
+    /// the client ask with GET, 307 and 308 with the same method, 301 and 308 hold for ever.
+    ///
+    /// ```
+    /// # use workerman::Response;
+    /// let response = Response::redirect("/login");
+    /// assert_eq!((response.status(), response.header("Location")), (302, Some("/login")));
+    /// let moved = Response::redirect("https://example.com/").with_status(301);
+    /// ```
+    pub fn redirect(location: &str) -> Self {
+        Self::new(302, &[("Location", location)], "")
+    }
+
+    /// A 200 answer with a value as JSON, `Content-Type: application/json`. It fails when the value does, as a map whose
+    /// keys are no text; nothing of it is sent then. With the feature `json`.
+    ///
+    /// ```
+    /// # use workerman::{Http, Response, Worker};
+    /// # let worker = Worker::<Http>::new("");
+    /// worker.on_message(|connection, request| -> workerman::Result<()> {
+    ///     let answer = serde_json::json!({ "path": request.path(), "id": connection.id() });
+    ///     connection.send(Response::json(&answer)?);
+    ///     Ok(())
+    /// });
+    /// ```
+    #[cfg(feature = "json")]
+    #[doc(alias = "json_encode")]
+    pub fn json<T: serde::Serialize + ?Sized>(value: &T) -> crate::error::Result<Self> {
+        let mut response = Self::new(200, &[("Content-Type", "application/json")], "");
+        serde_json::to_writer(&mut response.parts.body, value)?;
+        Ok(response)
+    }
+
     /// Sets a header; what stood under this name before is gone.
     ///
     /// ```
