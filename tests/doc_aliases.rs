@@ -129,6 +129,7 @@ const CLASSES: &[Class] = &[
     ),
     ("Status", &[]),
     ("ServerSentEvents", &[]),
+    ("Chunk", &[("__construct", "new")]),
 ];
 
 /// The constants of PHP's `TcpConnection`, and the variants of `Status` here.

@@ -106,7 +106,8 @@ pub(crate) fn destroy(key: Key) {
     });
 }
 
-/// After a callback has failed: what was queued leaves, nothing is added, not even the end of a stream.
+/// After a callback has failed, or at the end of the loop: what was queued leaves, nothing is added, not even the end of
+/// a stream.
 pub(super) fn close_unfinished(key: Key) {
     visit(key, |visit| {
         if visit.status == Status::Established {
@@ -124,7 +125,7 @@ fn forget(key: Key) {
     let connection = state().with(|state| state.table.remove(key));
     let Some(mut connection) = connection else { return };
     if connection.flags.has(Flags::OWES) {
-        log::info!("connection {}: closed with a request that was not answered", key.number());
+        log::info!("connection {}: closed before the answer to a request was complete", key.number());
     }
     if connection.driver.admission().leave(connection.remote.ip()) {
         reactor::get().list(Kind::Listener, connection.driver.worker());
@@ -349,7 +350,15 @@ pub(crate) fn count() -> usize {
 
 /// The loop ends: every connection sends what it has queued and closes.
 pub(crate) fn close_all() {
-    for_all(close);
+    for_all(stop);
+}
+
+/// An answer that the app has not ended must not look as if it were complete.
+fn stop(key: Key) {
+    match visit(key, |visit| visit.flags.has(Flags::OWES)) {
+        Some(true) => close_unfinished(key),
+        _ => close(key),
+    }
 }
 
 /// The time for that is over.

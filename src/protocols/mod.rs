@@ -80,7 +80,7 @@ pub trait Codec: sealed::Sealed + Default + 'static {
 #[diagnostic::on_unimplemented(
     message = "`{M}` cannot be sent over `{Self}`",
     label = "not a message of this protocol",
-    note = "an `Http` connection sends a `Response`, a `ServerSentEvents` (or a reference to one), text or bytes",
+    note = "an `Http` connection sends a `Response`, a `ServerSentEvents` (or a reference to one), a `Chunk`, text or bytes",
     note = "a `Tcp` connection sends text or bytes: `&str`, `String`, `&[u8]`, `Vec<u8>`"
 )]
 pub trait Encode<M>: Codec {

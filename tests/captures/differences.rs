@@ -179,12 +179,8 @@ pub(crate) static RESPONSES: List = List {
                 "connection_headers_used_once",
                 "connection_headers_crlf_on_response",
                 "connection_headers_merge_same_name",
+                "connection_headers_on_chunk",
             ],
-        ),
-        ("Chunk, TcpConnection::headers", &["connection_headers_on_chunk"]),
-        (
-            "Chunk",
-            &["chunked_empty_first_body", "chunked_big_chunk", "chunked_chunk_hex_lower", "chunk_alone", "chunk_utf8"],
         ),
         (
             "with_file",
@@ -306,8 +302,12 @@ pub(crate) static RESPONSES: List = List {
             &[("response_version_crlf", "-HTTP/1.1X: y 200 OK; +HTTP/1.1 200 OK")],
         ),
         (
-            "RFC 9112 §6.2: a length and a transfer coding exclude each other; framing is ours, so the app's line goes",
-            &[("chunked_lower_case_header", "-transfer-encoding: chunked")],
+            "RFC 9110 §5.1 and RFC 9112 §6.2: names of headers are compared without case, so `transfer-encoding` opens an answer in chunks as well; a length and a transfer coding exclude each other",
+            &[("chunked_lower_case_header", "-Content-Length: 5; +5")],
+        ),
+        (
+            "RFC 9112 §7.1: a chunk is part of a body whose head has announced it; without one it could only be read as an answer, so it is dropped and logged",
+            &[("chunk_alone", "returns [false]; -3; -abc")],
         ),
         (
             "RFC 9110 §8.3.1: media types have parameters and no case; anything that begins with `text/event-stream` opens a stream, which has no length",

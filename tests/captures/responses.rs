@@ -9,7 +9,7 @@ use std::cell::Cell;
 use std::marker::PhantomData;
 
 use serde_json::Value;
-use workerman::{Cookie, Encode, Http, Response, SameSite, SendStatus, ServerSentEvents, TcpConnection};
+use workerman::{Chunk, Cookie, Encode, Http, Response, SameSite, SendStatus, ServerSentEvents, TcpConnection};
 
 use super::common::{Log, chunks, exchange, serve};
 use super::{Findings, bytes, list, recorded, without_additions};
@@ -23,6 +23,7 @@ pub(crate) enum Message {
     Bytes(Vec<u8>),
     Response(Response),
     Event(ServerSentEvents),
+    Chunk(Vec<u8>),
 }
 
 /// Why a value of PHP cannot be sent.
@@ -39,7 +40,7 @@ impl Message {
             Some("string") => Ok(Self::Bytes(bytes(&x["value"]))),
             Some("response") => response(x).map(Self::Response),
             Some("sse") => event(x).map(Self::Event),
-            Some("chunk") => Err(Cannot::Later("Chunk")),
+            Some("chunk") => Ok(Self::Chunk(bytes(&x["data"]))),
             _ => Err(Cannot::Compile),
         }
     }
@@ -49,6 +50,7 @@ impl Message {
             Self::Bytes(bytes) => connection.send(bytes),
             Self::Response(response) => connection.send(response),
             Self::Event(event) => connection.send(event),
+            Self::Chunk(bytes) => connection.send(Chunk::new(bytes)),
         }
     }
 
@@ -57,6 +59,7 @@ impl Message {
             Self::Bytes(bytes) => connection.close_with(bytes),
             Self::Response(response) => connection.close_with(response),
             Self::Event(event) => connection.close_with(event),
+            Self::Chunk(bytes) => connection.close_with(Chunk::new(bytes)),
         }
     }
 
@@ -65,6 +68,7 @@ impl Message {
             Self::Bytes(bytes) => connection.end_with(bytes),
             Self::Response(response) => connection.end_with(response),
             Self::Event(event) => connection.end_with(event),
+            Self::Chunk(bytes) => connection.end_with(Chunk::new(bytes)),
         }
     }
 }

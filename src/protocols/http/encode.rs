@@ -5,7 +5,7 @@ use super::head::Refusal;
 use super::headers::Known;
 use super::response::Response;
 use super::sse::ServerSentEvents;
-use super::{Http, chunked, status};
+use super::{Http, status};
 use crate::protocols::output::Output;
 use crate::protocols::{Encode, Encoded};
 
@@ -64,8 +64,10 @@ impl Encode<Response> for Http {
         }
         if response.parts.status < 200 {
             self.encode_interim(&response, output);
-        } else if response.is_event_stream() && !self.exchange.head_only() {
-            self.open_stream(&response, output);
+        } else if response.parts.headers.has_stream()
+            && let Some(stream) = self.stream_of(&response)
+        {
+            self.open_stream(stream, response, output);
         } else {
             self.encode_whole(&response, output);
             if response.has_body() && !self.exchange.head_only() {
@@ -149,7 +151,8 @@ impl Http {
         // PHP's order without headers: type, length, connection; with headers: those, connection, type, length.
         let bare = response.parts.headers.is_empty();
         if !bare {
-            own_lines(&mut tail, response, close, self.exchange.head_only() && has_body);
+            let length = self.exchange.head_only() && has_body;
+            own_lines(&mut tail, response, close, Keep { length, coding: false });
             if !response.parts.headers.has(Known::Connection) {
                 connection_line(&mut tail, close);
             }
@@ -167,11 +170,7 @@ impl Http {
         if bare {
             connection_line(&mut tail, close);
         }
-        if response.parts.headers.has(Known::Date) {
-            tail.extend_from_slice(b"\r\n");
-        } else {
-            date_and_blank_line(&mut tail, &date);
-        }
+        end_of_head(&mut tail, response, &date);
     }
 
     /// An answer before the answer (RFC 9110 §15.2): the request stays open. HTTP/1.0 knows none.
@@ -179,54 +178,14 @@ impl Http {
         if !self.exchange.http10() {
             let mut tail = output.tail();
             status_line(&mut tail, response, false);
-            own_lines(&mut tail, response, false, false);
+            own_lines(&mut tail, response, false, Keep::default());
             tail.extend_from_slice(b"\r\n");
-        }
-    }
-
-    fn open_stream(&mut self, response: &Response, output: &mut Output<'_>) {
-        let http10 = self.exchange.http10() || response.parts.http10;
-        let close = http10 || !self.exchange.keep_alive() || response.wants_close();
-        let date = *output.date;
-        let mut tail = output.tail();
-        status_line(&mut tail, response, http10);
-        own_lines(&mut tail, response, close, false);
-        if !response.parts.headers.has(Known::Connection) {
-            connection_line(&mut tail, close);
-        }
-        if !response.parts.headers.has(Known::CacheControl) {
-            tail.extend_from_slice(b"Cache-Control: no-cache\r\n");
-        }
-        if !response.parts.headers.has(Known::XAccelBuffering) {
-            tail.extend_from_slice(b"X-Accel-Buffering: no\r\n");
-        }
-        if !http10 {
-            tail.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
-        }
-        if response.parts.headers.has(Known::Date) {
-            tail.extend_from_slice(b"\r\n");
-        } else {
-            date_and_blank_line(&mut tail, &date);
-        }
-        drop(tail);
-        self.exchange.set_phase(if http10 { Phase::Plain } else { Phase::Chunked });
-        // The "\r\n" that PHP programs give is not worth a chunk; anything more is the beginning of the stream.
-        if !response.raw_body().trim_ascii().is_empty() {
-            self.encode_stream(response.raw_body(), output);
-        }
-    }
-
-    fn encode_stream(&self, bytes: &[u8], output: &mut Output<'_>) {
-        if self.exchange.phase() == Phase::Chunked {
-            chunk(bytes, output);
-        } else {
-            output.bytes(bytes);
         }
     }
 
     /// Takes note that the answer is complete; answers whether the connection closes after it.
     #[inline]
-    fn complete(&mut self, output: &mut Output<'_>, wants_close: bool) -> bool {
+    pub(super) fn complete(&mut self, output: &mut Output<'_>, wants_close: bool) -> bool {
         self.exchange.set_phase(Phase::Idle);
         let close = wants_close || !self.exchange.keep_alive();
         output.close_after |= close;
@@ -237,17 +196,17 @@ impl Http {
 impl Response {
     /// Whether answers with this status have a body, be it empty (RFC 9110 §6.4.1).
     #[inline]
-    fn has_body(&self) -> bool {
+    pub(super) fn has_body(&self) -> bool {
         !matches!(self.parts.status, 204 | 304)
     }
 
     #[inline]
-    fn is_event_stream(&self) -> bool {
+    pub(super) fn is_event_stream(&self) -> bool {
         self.parts.headers.has(Known::EventStream) && self.has_body()
     }
 
     #[inline]
-    fn wants_close(&self) -> bool {
+    pub(super) fn wants_close(&self) -> bool {
         self.parts.headers.has(Known::Close)
     }
 }
@@ -265,18 +224,8 @@ pub(super) fn refuse(refusal: Refusal, output: &mut Output<'_>) {
     date_and_blank_line(&mut tail, &date);
 }
 
-/// One chunk; an empty one would end the stream, so it is left out.
-pub(super) fn chunk(bytes: &[u8], output: &mut Output<'_>) {
-    if bytes.is_empty() {
-        return;
-    }
-    chunked::encode_head(bytes.len(), &mut output.tail());
-    output.bytes(bytes);
-    output.bytes(b"\r\n");
-}
-
 #[inline(always)]
-fn status_line(tail: &mut Vec<u8>, response: &Response, http10: bool) {
+pub(super) fn status_line(tail: &mut Vec<u8>, response: &Response, http10: bool) {
     if response.parts.status == 200 && response.parts.reason.is_none() && !http10 && !response.parts.http10 {
         tail.extend_from_slice(b"HTTP/1.1 200 OK\r\n");
     } else {
@@ -293,20 +242,29 @@ fn other_status_line(tail: &mut Vec<u8>, response: &Response, http10: bool) {
     tail.extend_from_slice(b"\r\n");
 }
 
+/// Which of the app's own lines about framing are true, and so may stay.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Keep {
+    pub(super) length: bool,
+    pub(super) coding: bool,
+}
+
 /// The app's own lines, but for those that would contradict the framing.
 #[inline(always)]
-fn own_lines(tail: &mut Vec<u8>, response: &Response, close: bool, head_only: bool) {
+pub(super) fn own_lines(tail: &mut Vec<u8>, response: &Response, close: bool, keep: Keep) {
     let headers = &response.parts.headers;
     let lies = close && headers.has(Known::Connection) && !response.wants_close();
-    if !lies && !headers.has(Known::TransferEncoding) && (head_only || !headers.has(Known::ContentLength)) {
-        tail.extend_from_slice(headers.as_bytes());
+    let framed =
+        !keep.coding && headers.has(Known::TransferEncoding) || !keep.length && headers.has(Known::ContentLength);
+    if lies || framed {
+        honest_lines(tail, response, lies, keep);
     } else {
-        honest_lines(tail, response, lies, head_only);
+        tail.extend_from_slice(headers.as_bytes());
     }
 }
 
 #[inline(never)]
-fn honest_lines(tail: &mut Vec<u8>, response: &Response, lies: bool, head_only: bool) {
+fn honest_lines(tail: &mut Vec<u8>, response: &Response, lies: bool, keep: Keep) {
     for (name, value) in response.parts.headers.lines() {
         let kept = match name.len() {
             10 if name.eq_ignore_ascii_case("connection") => {
@@ -315,8 +273,8 @@ fn honest_lines(tail: &mut Vec<u8>, response: &Response, lies: bool, head_only: 
                 }
                 !lies
             }
-            14 if name.eq_ignore_ascii_case("content-length") => head_only,
-            17 => !name.eq_ignore_ascii_case("transfer-encoding"),
+            14 if name.eq_ignore_ascii_case("content-length") => keep.length,
+            17 => keep.coding || !name.eq_ignore_ascii_case("transfer-encoding"),
             _ => true,
         };
         if kept {
@@ -329,7 +287,7 @@ fn honest_lines(tail: &mut Vec<u8>, response: &Response, lies: bool, head_only: 
 }
 
 #[inline]
-fn connection_line(tail: &mut Vec<u8>, close: bool) {
+pub(super) fn connection_line(tail: &mut Vec<u8>, close: bool) {
     // Two calls, each with a length that the compiler knows.
     if close {
         tail.extend_from_slice(b"Connection: close\r\n");
@@ -343,6 +301,16 @@ fn content_length(tail: &mut Vec<u8>, length: usize) {
     tail.extend_from_slice(b"Content-Length: ");
     decimal(tail, length);
     tail.extend_from_slice(b"\r\n");
+}
+
+/// The end of a head, with `Date` unless the app has set it.
+#[inline(always)]
+pub(super) fn end_of_head(tail: &mut Vec<u8>, response: &Response, date: &[u8; 29]) {
+    if response.parts.headers.has(Known::Date) {
+        tail.extend_from_slice(b"\r\n");
+    } else {
+        date_and_blank_line(tail, date);
+    }
 }
 
 /// The `Date` line and the end of the head, in one piece: every answer ends so.

@@ -23,6 +23,18 @@ pub(super) enum Phase {
     Chunked,
     /// An event stream that ends with the connection.
     Plain,
+    /// An answer whose parts come one by one, in chunks. It owes its end.
+    Parts,
+    /// The same without chunks, for HTTP/1.0: the connection ends with it.
+    PlainParts,
+}
+
+impl Phase {
+    /// What is sent goes into chunks.
+    #[inline]
+    pub(super) fn is_chunked(self) -> bool {
+        matches!(self, Self::Chunked | Self::Parts)
+    }
 }
 
 const PHASE: u32 = 32;
@@ -59,6 +71,8 @@ impl Exchange {
             2 => Phase::Raw,
             3 => Phase::Chunked,
             4 => Phase::Plain,
+            5 => Phase::Parts,
+            6 => Phase::PlainParts,
             _ => Phase::Idle,
         }
     }
@@ -84,6 +98,11 @@ impl Exchange {
     #[inline]
     pub(super) fn keep_alive(self) -> bool {
         self.0 & KEEP_ALIVE != 0
+    }
+
+    /// The answer that has begun is the connection's last.
+    pub(super) fn set_last(&mut self) {
+        self.0 &= !KEEP_ALIVE;
     }
 
     /// The app has framed the last answer itself, and may not be done with it.
@@ -122,11 +141,14 @@ mod tests {
     #[test]
     fn phase_and_ticket_do_not_disturb_each_other() {
         let mut exchange = Exchange(u64::from(u32::MAX) | KEEP_ALIVE);
-        for phase in [Phase::Open, Phase::Raw, Phase::Chunked, Phase::Plain, Phase::Idle] {
+        let phases = [Phase::Open, Phase::Raw, Phase::Chunked, Phase::Plain, Phase::Parts, Phase::PlainParts];
+        for phase in phases.into_iter().chain([Phase::Idle]) {
             exchange.set_phase(phase);
             assert_eq!((exchange.phase(), exchange.ticket()), (phase, u32::MAX));
             assert!(exchange.keep_alive() && !exchange.head_only() && !exchange.http10() && !exchange.is_raw());
         }
+        exchange.set_last();
+        assert!(!exchange.keep_alive());
         exchange.settle_raw();
         assert!(exchange.is_raw() && exchange.phase() == Phase::Idle);
         assert_eq!(Exchange::from_bits(exchange.bits() | 0xabcd << Exchange::BITS), exchange);

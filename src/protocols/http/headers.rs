@@ -28,6 +28,8 @@ pub(super) enum Known {
     EventStream = 128,
     /// The value of `Connection` closes it.
     Close = 256,
+    /// The value of `Transfer-Encoding` is `chunked` and nothing else.
+    Chunked = 512,
 }
 
 impl Known {
@@ -61,6 +63,7 @@ impl Known {
                 let closes = value.split(',').any(|token| token.trim().eq_ignore_ascii_case("close"));
                 closes.then_some(Self::Close)
             }
+            Self::TransferEncoding => value.trim().eq_ignore_ascii_case("chunked").then_some(Self::Chunked),
             _ => None,
         };
         meaning.map_or(0, |meaning| meaning as u16)
@@ -71,6 +74,7 @@ impl Known {
         let of_value = match self {
             Self::ContentType => Self::EventStream as u16,
             Self::Connection => Self::Close as u16,
+            Self::TransferEncoding => Self::Chunked as u16,
             _ => 0,
         };
         self as u16 | of_value
@@ -119,6 +123,12 @@ impl Headers {
 
     pub(super) fn has(&self, known: Known) -> bool {
         self.known & known as u16 != 0
+    }
+
+    /// Whether the answer may be a stream, of events or of chunks.
+    #[inline]
+    pub(super) fn has_stream(&self) -> bool {
+        self.known & (Known::EventStream as u16 | Known::Chunked as u16) != 0
     }
 
     pub(super) fn is_empty(&self) -> bool {

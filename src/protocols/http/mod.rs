@@ -6,7 +6,8 @@
 //! ```text
 //!            head               body               message          answer complete
 //!  Head ───────────────▶ Body ─────────▶ (delivered, exchange Open) ───────────────▶ Head, exchange Idle
-//!   │ no body: straight to delivered           │ event stream: Chunked or Plain until the connection closes
+//!   │ no body: straight to delivered           │ event stream: Chunked or Plain until it ends
+//!   │                                          │ answer in parts: Parts or PlainParts until the empty chunk
 //!   ▼                                          │ send_raw: Raw until the callback returns
 //! Refused: 400, 413, 431, … and close          ▼
 //! ```
@@ -34,6 +35,7 @@ mod response;
 mod set_cookie;
 mod sse;
 mod status;
+mod stream;
 pub(crate) mod upload;
 
 #[cfg(feature = "json")]
@@ -43,6 +45,7 @@ pub use request::Request;
 pub use response::{Body, Response};
 pub use set_cookie::{Cookie, SameSite};
 pub use sse::ServerSentEvents;
+pub use stream::Chunk;
 pub use upload::{UploadError, UploadedFile};
 
 use super::output::Output;
@@ -54,7 +57,7 @@ use head::{Framing, Head, Refusal};
 const COMMON_METHODS: [&str; 7] = ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"];
 
 /// The HTTP/1.1 protocol: `on_message` receives a [`Request`], `send` accepts a [`Response`], a [`ServerSentEvents`],
-/// text or bytes.
+/// a [`Chunk`], text or bytes.
 ///
 /// ```
 /// use workerman::{Http, Response, Worker};
@@ -124,7 +127,8 @@ impl Codec for Http {
     #[inline]
     fn stance(&self) -> Stance {
         let (ready, owes, pace) = match (self.exchange.phase(), &self.reading) {
-            (Phase::Open | Phase::Raw, _) => (false, true, Pace::Answer),
+            // What is to come of an answer in parts is owed as one that has not begun is.
+            (Phase::Open | Phase::Raw | Phase::Parts | Phase::PlainParts, _) => (false, true, Pace::Answer),
             (Phase::Chunked | Phase::Plain, _) => (false, false, Pace::Answer),
             (Phase::Idle, Reading::Head { scanned: 0 }) if self.exchange.ticket() == 0 => (true, false, Pace::New),
             (Phase::Idle, Reading::Head { scanned: 0 }) => (true, false, Pace::Between),
@@ -149,13 +153,15 @@ impl Codec for Http {
             Phase::Idle => return Encoded::Stray("no request is waiting for raw bytes here"),
             // Nothing is no answer.
             Phase::Open if bytes.is_empty() => {}
-            // Inside the framing we chose, so that raw bytes cannot break it.
-            Phase::Chunked => encode::chunk(bytes, output),
             Phase::Open => {
                 self.exchange.set_phase(Phase::Raw);
                 output.bytes(bytes);
             }
-            Phase::Raw | Phase::Plain => output.bytes(bytes),
+            Phase::Raw => output.bytes(bytes),
+            // Inside the framing we chose, so that raw bytes cannot break it.
+            Phase::Chunked | Phase::Plain | Phase::Parts | Phase::PlainParts => {
+                self.encode_part(bytes.into(), output);
+            }
         }
         Encoded::Done
     }
@@ -174,9 +180,7 @@ impl Codec for Http {
     }
 
     fn finish(&mut self, output: &mut Output<'_>) {
-        if self.exchange.phase() == Phase::Chunked {
-            output.bytes(b"0\r\n\r\n");
-        }
+        self.encode_last_chunk(output);
         self.exchange.set_phase(Phase::Idle);
     }
 

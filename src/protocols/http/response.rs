@@ -16,6 +16,7 @@ use crate::shared::{Leaked, Shared};
 /// value with a control character other than HTAB, is left out with a warning. What is not set is added when the answer
 /// is sent, as PHP does: `Connection`, `Content-Type: text/html;charset=utf-8`, `Content-Length`; and `Date`.
 ///
+/// `Transfer-Encoding: chunked` makes the body the first part of the answer; the others follow as [`Chunk`](crate::Chunk)s.
 /// A `Content-Type` that starts with `text/event-stream` opens a stream of [`ServerSentEvents`](crate::ServerSentEvents).
 ///
 /// ```
@@ -369,7 +370,7 @@ impl fmt::Debug for Response {
 /// Response::new(200, &[], b"bytes");
 /// ```
 #[derive(Clone, Debug, Default)]
-pub struct Body<'a>(Cow<'a, [u8]>);
+pub struct Body<'a>(pub(super) Cow<'a, [u8]>);
 
 impl From<Vec<u8>> for Body<'_> {
     #[inline]
