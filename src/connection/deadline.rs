@@ -25,7 +25,7 @@ use crate::timer::Interval;
 /// | the next request on a keep-alive connection | 75 s | closed |
 /// | reading any of an answer that waits | 60 s | closed |
 ///
-/// Event streams have none of these, nor has a request that waits for the app's answer.
+/// Event streams have none of these, nor has a request that waits for the app's answer, or for more of it.
 ///
 /// ```
 /// use workerman::{Deadlines, Http, Worker};
@@ -108,7 +108,7 @@ impl Deadlines {
         Self { keep_alive: ticks(time), ..self }
     }
 
-    /// For reading any part of a whole answer that waits; seconds or a `Duration`.
+    /// For reading any part of an answer that waits, event streams apart; seconds or a `Duration`.
     ///
     /// ```
     /// # use workerman::Deadlines;

@@ -243,6 +243,22 @@ mod tests {
     }
 
     #[test]
+    fn what_a_value_means_goes_with_its_line() {
+        let mut headers = Headers::default();
+        for value in ["chunked", "Chunked", " CHUNKED\t"] {
+            headers.set("transfer-encoding", value);
+            assert!(headers.has(Known::Chunked) && headers.has_stream(), "{value:?}");
+        }
+        for value in ["", "gzip", "gzip, chunked", "chunked, chunked", "chunked;a=b", "chunke"] {
+            headers.add("Transfer-Encoding", value);
+            assert!(headers.has(Known::TransferEncoding) && !headers.has_stream(), "{value:?}");
+        }
+        headers.set("Transfer-Encoding", "chunked");
+        headers.remove("TRANSFER-ENCODING");
+        assert!(headers.is_empty() && !headers.has(Known::Chunked) && !headers.has(Known::TransferEncoding));
+    }
+
+    #[test]
     fn an_empty_value_stays_a_line() {
         let mut headers = Headers::default();
         headers.set("X-Foo", "");
