@@ -66,7 +66,10 @@ pub use connection::{CONNECT_FAIL, Deadlines, SEND_FAIL, SendStatus, Status, Tcp
 pub use error::{BoxError, Error, Result};
 #[cfg(feature = "json")]
 pub use protocols::http::JsonError;
-pub use protocols::http::{Body, Chunk, Cookie, Http, Param, Params, ParamsIter, Request, Response, SameSite, ServerSentEvents, UploadError, UploadedFile};
+pub use protocols::http::{
+    Body, Chunk, Cookie, Http, Param, Params, ParamsIter, Request, Response, SameSite, ServerSentEvents, UploadError,
+    UploadedFile,
+};
 pub use protocols::tcp::Tcp;
 pub use protocols::{Codec, Encode};
 pub use reactor::LoopError;
