@@ -18,6 +18,7 @@
 mod accept;
 mod chunked;
 mod class;
+mod conditional;
 mod cookie;
 mod encode;
 mod exchange;
@@ -30,6 +31,7 @@ pub(crate) mod multipart;
 mod params;
 mod parts;
 mod plain;
+mod range;
 mod request;
 mod response;
 mod set_cookie;
