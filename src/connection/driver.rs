@@ -24,6 +24,8 @@ pub(crate) enum Event {
     BufferOverflow,
     /// The peer was found gone when something was sent.
     PeerGone,
+    /// A file that was being sent has become shorter, or can no longer be read.
+    FileBroken,
     BufferFull,
     BufferDrain,
     Close,
@@ -32,10 +34,15 @@ pub(crate) enum Event {
 impl Event {
     /// The inverse of `as u32`.
     pub(super) fn from_code(code: u32) -> Self {
-        [Self::Connect, Self::BufferOverflow, Self::PeerGone, Self::BufferFull, Self::BufferDrain]
-            .into_iter()
-            .find(|event| *event as u32 == code)
-            .unwrap_or(Self::Close)
+        const BUT_CLOSE: [Event; 6] = [
+            Event::Connect,
+            Event::BufferOverflow,
+            Event::PeerGone,
+            Event::FileBroken,
+            Event::BufferFull,
+            Event::BufferDrain,
+        ];
+        BUT_CLOSE.into_iter().find(|event| *event as u32 == code).unwrap_or(Self::Close)
     }
 }
 
@@ -248,6 +255,10 @@ impl<P: Codec> Driver for Handlers<P> {
                 self.run(own, "on_error", |callbacks| &callbacks.on_error, call)
             }
             Event::PeerGone => self.run(own, "on_error", |callbacks| &callbacks.on_error, error("client closed")),
+            Event::FileBroken => {
+                let call = error("the file that was being sent ends too soon or cannot be read");
+                self.run(own, "on_error", |callbacks| &callbacks.on_error, call)
+            }
             Event::BufferFull => self.run(own, "on_buffer_full", |callbacks| &callbacks.on_buffer_full, plain),
             Event::BufferDrain => self.run(own, "on_buffer_drain", |callbacks| &callbacks.on_buffer_drain, plain),
             Event::Close => self.run(own, "on_close", |callbacks| &callbacks.on_close, plain),

@@ -155,8 +155,11 @@ fn deliver(key: Key, code: u32) {
             driver.deliver(key, event);
             forget(key);
         }
-        Event::BufferOverflow | Event::PeerGone => {
+        Event::BufferOverflow | Event::PeerGone | Event::FileBroken => {
             let _reporting = Reporting::begin();
+            if event == Event::FileBroken {
+                log::warn!("connection {}: closed, because a file ends too soon or cannot be read", key.number());
+            }
             driver.deliver(key, event);
         }
         _ => driver.deliver(key, event),

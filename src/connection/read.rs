@@ -90,11 +90,12 @@ impl Visit<'_> {
     /// Takes note of an event and has a first look, if that may find something to handle.
     #[inline]
     fn begin(&mut self, readiness: Readiness, buffer: &mut [u8]) -> Option<(Rc<dyn Driver>, Look)> {
-        if readiness == Readiness::default() {
+        let listed = readiness == Readiness::default();
+        if listed {
             self.flags.clear(Flags::LISTED);
         }
         self.note(readiness);
-        if readiness.writable && self.flags.has(Flags::BLOCKED) {
+        if self.flags.has(Flags::BLOCKED) && (readiness.writable || listed && self.has_rested()) {
             self.writable();
         }
         let has_input = self.inbound.is_some() || self.flags.has(Flags::READABLE | Flags::READ_CLOSED);

@@ -57,6 +57,14 @@ impl Visit<'_> {
         // An incomplete message is no reason: nothing comes of it until more has arrived.
         let has_input = self.flags.has(Flags::PENDING | Flags::READABLE | Flags::READ_CLOSED);
         if has_input && !self.flags.has(Flags::LISTED | Flags::CORKED) && self.wants_input() {
+            self.list();
+        }
+    }
+
+    /// Has the connection visited in the next turn.
+    #[inline]
+    pub(super) fn list(&mut self) {
+        if !self.flags.has(Flags::LISTED) {
             self.flags.set(Flags::LISTED);
             reactor::get().list(Kind::Connection, self.key);
         }

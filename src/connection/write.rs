@@ -20,6 +20,8 @@ use crate::transport::Transport;
 const CORK_LIMIT: usize = 64 * 1024;
 /// Parts written at a time.
 const SLICES: usize = 32;
+/// So many pieces of files leave before other connections have their turn, however fast the peer takes them.
+const PIECES: usize = 4;
 
 /// What the send-buffer limit means for a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,10 +37,12 @@ pub(super) enum Limit {
 pub(super) enum Flushed {
     /// Everything has left.
     Empty,
-    /// The rest waits for room.
+    /// The rest waits for room, or for others to have had their turn.
     Blocked,
     /// The peer is gone.
     Failed,
+    /// A file ended before what was promised of it, or cannot be read: nothing true can follow.
+    Broken,
 }
 
 /// Lets the codec of a connection write, and sends what it wrote when its time has come.
@@ -174,7 +178,7 @@ impl Visit<'_> {
             self.go_on();
             match flushed {
                 Flushed::Empty => return (SendStatus::Sent, false),
-                Flushed::Failed => return (SendStatus::Closed, false),
+                Flushed::Failed | Flushed::Broken => return (SendStatus::Closed, false),
                 Flushed::Blocked => {}
             }
         }
@@ -196,6 +200,7 @@ impl Visit<'_> {
                 lifecycle::defer(self.key, Event::PeerGone);
                 self.shut();
             }
+            Flushed::Broken => self.break_off(),
         }
         flushed
     }
@@ -204,10 +209,22 @@ impl Visit<'_> {
     #[inline]
     pub(super) fn write(&mut self) -> Flushed {
         let connection = &mut *self.connection;
+        let mut pieces = 0;
         while let Some(outbound) = connection.outbound.as_deref_mut().filter(|outbound| !outbound.is_empty()) {
             let (result, offered) = match outbound.as_single() {
                 Some(bytes) => (connection.transport.write(bytes), bytes.len()),
-                None => write_parts(&mut connection.transport, outbound),
+                None => {
+                    if outbound.needs_piece() {
+                        if pieces == PIECES {
+                            return self.rest();
+                        }
+                        pieces += 1;
+                        if outbound.load().is_err() {
+                            return Flushed::Broken;
+                        }
+                    }
+                    write_parts(&mut connection.transport, outbound)
+                }
             };
             let written = match result {
                 Ok(0) if offered > 0 => return Flushed::Failed,
@@ -219,6 +236,8 @@ impl Visit<'_> {
             outbound.advance(written);
             // Less than offered: there is no room left, and an event will come when there is.
             if written < offered {
+                outbound.unload();
+                outbound.set_resting(false);
                 connection.flags.set(Flags::BLOCKED);
                 return Flushed::Blocked;
             }
@@ -227,6 +246,30 @@ impl Visit<'_> {
             self.spare.recycle(outbound);
         }
         Flushed::Empty
+    }
+
+    /// A file has left as fast as it could be read for long enough: it goes on in the next turn.
+    #[cold]
+    fn rest(&mut self) -> Flushed {
+        if let Some(outbound) = &mut self.outbound {
+            outbound.set_resting(true);
+        }
+        self.flags.set(Flags::BLOCKED);
+        self.list();
+        Flushed::Blocked
+    }
+
+    /// Whether a visit is the turn that a file waits for.
+    #[cold]
+    pub(super) fn has_rested(&self) -> bool {
+        self.outbound.as_ref().is_some_and(|outbound| outbound.is_resting())
+    }
+
+    /// What was promised cannot be sent. The peer has to see that something is missing, so the connection ends here.
+    #[cold]
+    fn break_off(&mut self) {
+        lifecycle::defer(self.key, Event::FileBroken);
+        self.shut();
     }
 
     /// There is room again.
@@ -245,6 +288,7 @@ impl Visit<'_> {
             }
             // As PHP does: what breaks in the background is told by `on_close` alone.
             Flushed::Failed => self.shut(),
+            Flushed::Broken => self.break_off(),
         }
         self.go_on();
     }

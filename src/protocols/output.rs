@@ -3,13 +3,16 @@
 //! Invariants:
 //! * shared bytes of [`SHARED_FROM`] and more are queued by reference with an offset, never copied; what is smaller is
 //!   merged into its neighbours, so that it leaves in one `send`;
+//! * of a file, only the piece that leaves next is in memory, and only while it leaves; it counts in full all the same;
 //! * a queue that is empty holds no buffer but the one it will use next, and that one at most 64 KiB.
 
 use std::collections::VecDeque;
-use std::io::IoSlice;
+use std::fs::File;
+use std::io::{self, IoSlice};
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::file::FilePart;
 use super::pool;
 
 /// From this size on, shared bytes are queued by reference: below it a copy is cheaper than one more part to write.
@@ -63,6 +66,12 @@ impl<'a> Output<'a> {
         self.queue.push_shared(bytes, range);
     }
 
+    /// Appends a part of a file, which is read piece by piece as the peer takes it. Should the file turn out to be shorter,
+    /// the connection ends where it does.
+    pub fn file(&mut self, file: File, range: Range<u64>) {
+        self.queue.push_file(file, range);
+    }
+
     /// The buffer that [`Output::bytes`] appends to, for codecs that format in place.
     #[inline]
     pub(crate) fn tail(&mut self) -> Tail<'_> {
@@ -79,14 +88,17 @@ pub(crate) struct Outbound {
     tail: Vec<u8>,
     /// How much of the first part has left already.
     sent: usize,
-    /// Bytes that have not left yet.
+    /// Bytes that have not left yet, those of files that were not read yet among them.
     len: usize,
+    /// A file had its turn, and goes on in the next.
+    resting: bool,
 }
 
 #[derive(Debug)]
 enum Part {
     Owned(Vec<u8>),
     Shared(Arc<[u8]>, Range<usize>),
+    File(Box<FilePart>),
 }
 
 impl Outbound {
@@ -135,28 +147,71 @@ impl Outbound {
         }
     }
 
+    pub(crate) fn push_file(&mut self, file: File, range: Range<u64>) {
+        if !range.is_empty() {
+            self.close_tail();
+            self.len = self.len.saturating_add(usize::try_from(range.end - range.start).unwrap_or(usize::MAX));
+            self.parts.push_back(Part::File(Box::new(FilePart::new(file, range))));
+        }
+    }
+
     /// The bytes to send when they lie in one piece, which is the usual case.
     #[inline]
     pub(crate) fn as_single(&self) -> Option<&[u8]> {
         let first = match (self.parts.front(), self.parts.len()) {
             (None, _) => &self.tail,
+            (Some(Part::File(_)), _) => return None,
             (Some(part), 1) if self.tail.is_empty() => part.bytes(),
             _ => return None,
         };
         first.get(self.sent..)
     }
 
-    /// Fills `slices` with what comes first; answers how many were filled.
+    /// Fills `slices` with what comes first; answers how many were filled. What stands behind the piece of a file that is
+    /// in memory has to wait for the rest of that file.
     pub(crate) fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
-        let parts = self.parts.iter().map(Part::bytes).chain(std::iter::once(self.tail.as_slice()));
+        let parts = self.parts.iter().map(|part| (part.bytes(), part.is_whole()));
         let mut skip = self.sent;
         let mut filled = 0;
-        for (slice, part) in slices.iter_mut().zip(parts) {
+        for (slice, (part, whole)) in slices.iter_mut().zip(parts.chain(std::iter::once((self.tail.as_slice(), true))))
+        {
             *slice = IoSlice::new(part.get(skip..).unwrap_or_default());
             skip = 0;
             filled += 1;
+            if !whole {
+                break;
+            }
         }
         filled
+    }
+
+    /// Whether a file is next, and its next piece has to be read before anything can leave.
+    pub(crate) fn needs_piece(&self) -> bool {
+        matches!(self.parts.front(), Some(Part::File(part)) if part.needs_piece())
+    }
+
+    /// Reads the next piece of the file that is next. Fails when there is no such piece.
+    pub(crate) fn load(&mut self) -> io::Result<()> {
+        match self.parts.front_mut() {
+            Some(Part::File(part)) if part.needs_piece() => part.load(),
+            _ => Ok(()),
+        }
+    }
+
+    /// There is no room for more now: what is left of a file's piece is forgotten, to be read again when there is.
+    pub(crate) fn unload(&mut self) {
+        if let Some(Part::File(part)) = self.parts.front_mut() {
+            part.unload(std::mem::take(&mut self.sent));
+        }
+    }
+
+    /// Whether it stopped without need, to let others have their turn.
+    pub(crate) fn is_resting(&self) -> bool {
+        self.resting
+    }
+
+    pub(crate) fn set_resting(&mut self, resting: bool) {
+        self.resting = resting;
     }
 
     /// Takes note that `count` bytes have left.
@@ -164,12 +219,18 @@ impl Outbound {
         debug_assert!(count <= self.len);
         self.len -= count;
         self.sent += count;
-        while let Some(part) = self.parts.front() {
+        while let Some(part) = self.parts.front_mut() {
             let length = part.bytes().len();
             if self.sent < length {
                 return;
             }
             self.sent -= length;
+            if let Part::File(part) = part
+                && !part.is_read()
+            {
+                part.clear();
+                return;
+            }
             if let Some(Part::Owned(buffer)) = self.parts.pop_front() {
                 pool::give(buffer);
             }
@@ -192,6 +253,7 @@ impl Outbound {
         self.tail.clear();
         self.sent = 0;
         self.len = 0;
+        self.resting = false;
     }
 
     /// Memory that the queue keeps for its next use.
@@ -212,7 +274,13 @@ impl Part {
         match self {
             Self::Owned(bytes) => bytes,
             Self::Shared(bytes, range) => bytes.get(range.clone()).unwrap_or_default(),
+            Self::File(part) => part.bytes(),
         }
+    }
+
+    /// Whether its bytes are all there is of it.
+    fn is_whole(&self) -> bool {
+        !matches!(self, Self::File(part) if !part.is_read())
     }
 }
 
@@ -280,6 +348,66 @@ mod tests {
             assert_eq!(drain(&mut queue, step), expected);
             assert!(queue.is_empty());
         }
+    }
+
+    /// A file without a name, of so many bytes.
+    fn file(bytes: &[u8]) -> File {
+        use std::io::Write;
+        static COUNT: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
+        let number = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("workerman-output-{}-{number}", std::process::id()));
+        let mut file = File::options().read(true).write(true).create_new(true).open(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        file.write_all(bytes).unwrap();
+        file
+    }
+
+    #[test]
+    fn a_file_leaves_in_its_place_and_is_in_memory_by_the_piece() {
+        let content: Vec<u8> = (0..300_000_u32).map(|at| (at % 251) as u8).collect();
+        for step in [1000, 65_535, 65_536, 65_537, 1_000_000] {
+            for forgetful in [false, true] {
+                let mut queue = Outbound::default();
+                queue.push(b"head");
+                queue.push_file(file(&content), 10..290_000);
+                queue.push(b"between");
+                queue.push_file(file(&content), 0..0);
+                queue.push_file(file(&content), 299_999..300_000);
+                queue.push(b"tail");
+                let expected = [b"head", &content[10..290_000], b"between", &content[299_999..], b"tail"].concat();
+                assert_eq!(queue.len(), expected.len());
+                let mut out = Vec::new();
+                while !queue.is_empty() {
+                    queue.load().unwrap();
+                    let mut slices = [IoSlice::new(&[]); 8];
+                    let filled = queue.slices(&mut slices);
+                    let mut taken: Vec<u8> = slices[..filled].iter().flat_map(|slice| slice.to_vec()).collect();
+                    assert!(!taken.is_empty() && taken.len() <= 65_536 + 20);
+                    taken.truncate(step);
+                    queue.advance(taken.len());
+                    out.extend(taken);
+                    if forgetful {
+                        queue.unload();
+                        assert!(
+                            queue.parts.iter().all(|part| !matches!(part, Part::File(file) if !file.needs_piece()))
+                        );
+                    }
+                    assert_eq!(queue.len(), expected.len() - out.len());
+                }
+                assert!(out == expected, "in steps of {step}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_too_short_has_no_such_piece() {
+        let mut queue = Outbound::default();
+        queue.push_file(file(&[1; 70_000]), 0..70_001);
+        queue.load().unwrap();
+        queue.advance(65_536);
+        assert!(queue.needs_piece() && queue.load().is_err());
+        queue.reset();
+        assert!(queue.is_empty() && queue.as_single() == Some(b""));
     }
 
     #[test]
