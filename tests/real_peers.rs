@@ -123,6 +123,61 @@ fn curl_uploads_in_chunks() {
     assert!(curl.output == body, "{} bytes came back of {}", curl.output.len(), body.len());
 }
 
+/// A server of the files in a directory, as requests ask for them.
+fn serve_files(directory: &TemporaryDirectory) -> Server {
+    let directory = directory.0.clone();
+    Server::start(move |worker| {
+        worker.on_message(move |connection, request| {
+            connection.send(Response::file(&request, directory.join(request.path().trim_start_matches('/'))))
+        });
+    })
+}
+
+#[test]
+fn curl_downloads_a_large_file_whole_in_parts_and_from_where_it_stopped() {
+    let directory = TemporaryDirectory::new("download");
+    let content: Vec<u8> = (0..3_000_000_u32).flat_map(u32::to_le_bytes).collect();
+    fs::write(directory.0.join("file.bin"), &content).expect("the file can be written");
+    let (server, copy) = (serve_files(&directory), directory.0.join("copy"));
+    let (url, output) = (server.url("/file.bin"), copy.display().to_string());
+    let copied = || fs::read(&copy).expect("curl has written it");
+    let whole = curl(["-o", &output, &url]);
+    assert!(whole.code == Some(0) && copied() == content, "{}", whole.talk);
+    // Half of it is there already.
+    fs::write(&copy, &content[..5_000_001]).expect("the file can be written");
+    let rest = curl(["-C", "-", "-o", &output, &url]);
+    assert!(rest.code == Some(0) && copied() == content, "{}", rest.talk);
+    for (range, part) in [("0-0", 0..1), ("1000000-8999999", 1_000_000..9_000_000), ("-5", 11_999_995..12_000_000)] {
+        let curl = curl(["-r", range, "-w", "%{http_code}", "-o", &output, &url]);
+        assert!(curl.output == "206" && copied() == content[part], "{range}: {} {}", curl.output, curl.talk);
+    }
+    let past = curl(["-r", "12000000-", "-i", &url]);
+    assert!(past.output.starts_with("HTTP/1.1 416 ") && past.output.contains("bytes */12000000"), "{}", past.output);
+    let head = curl(["-I", &url]);
+    assert!(head.output.contains("Content-Length: 12000000\r\n"), "{}", head.output);
+}
+
+#[test]
+fn curl_is_told_that_it_has_a_file_already() {
+    let directory = TemporaryDirectory::new("cached");
+    let file = directory.0.join("page.html");
+    fs::write(&file, "hello").expect("the file can be written");
+    let long_ago = std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+    fs::File::options().write(true).open(&file).and_then(|file| file.set_modified(long_ago)).expect("it has a time");
+    let server = serve_files(&directory);
+    let (etag, copy, url) = (directory.0.join("etag"), directory.0.join("copy"), server.url("/page.html"));
+    let (etag, output) = (etag.display().to_string(), copy.display().to_string());
+    let status =
+        |conditions: [&str; 2]| curl([conditions[0], conditions[1], "-w", "%{http_code}", "-o", &output, &url]);
+    assert_eq!(status(["--etag-save", &etag]).output, "200");
+    assert_eq!(status(["--etag-compare", &etag]).output, "304");
+    assert_eq!(status(["-z", "15 Nov 2023"]).output, "304");
+    assert_eq!(status(["-z", "14 Nov 2023"]).output, "200");
+    fs::write(&file, "world").expect("the file can be written");
+    assert_eq!(status(["--etag-compare", &etag]).output, "200");
+    assert_eq!(fs::read_to_string(&copy).expect("curl has written it"), "world");
+}
+
 #[test]
 fn curl_waits_for_100_continue_and_then_uploads_2_mib() {
     let server = Server::start(serve);

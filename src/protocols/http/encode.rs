@@ -1,5 +1,7 @@
 //! Answers onto the wire: which headers, which framing, and whether the connection closes after it.
 
+mod file;
+
 use super::exchange::Phase;
 use super::head::Refusal;
 use super::headers::Known;
@@ -64,6 +66,8 @@ impl Encode<Response> for Http {
         }
         if response.parts.status < 200 {
             self.encode_interim(&response, output);
+        } else if response.parts.file.is_some() {
+            self.encode_file(response, output);
         } else if response.parts.headers.has_stream()
             && let Some(stream) = self.stream_of(&response)
         {

@@ -22,6 +22,7 @@ mod conditional;
 mod cookie;
 mod encode;
 mod exchange;
+mod file;
 pub(crate) mod form;
 mod head;
 mod headers;

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use super::file::FileBody;
 use super::headers::Headers;
 use super::set_cookie::Cookie;
 use super::status;
@@ -38,6 +39,8 @@ pub(super) struct Parts {
     pub(super) reason: Option<Box<str>>,
     pub(super) headers: Headers,
     pub(super) body: Vec<u8>,
+    /// A file that takes the place of the body.
+    pub(super) file: Option<Box<FileBody>>,
 }
 
 /// Parts that wait for their next use keep at most this much room, for header lines and for a body each.
@@ -58,6 +61,7 @@ impl Reuse for Parts {
         self.body.clear();
         self.headers.clear(ROOM);
         self.reason = None;
+        self.file = None;
         self.http10 = false;
         self.status = 0;
     }
@@ -232,6 +236,7 @@ impl Response {
     #[must_use]
     pub fn with_body<'a>(mut self, body: impl Into<Body<'a>>) -> Self {
         self.parts.set_body(body.into());
+        self.parts.file = None;
         self
     }
 
@@ -294,7 +299,7 @@ impl Response {
         self.parts.reason.as_deref().unwrap_or_else(|| status::phrase(self.parts.status))
     }
 
-    /// The body.
+    /// The body; empty when it is a file.
     ///
     /// ```
     /// # use workerman::Response;
@@ -337,6 +342,7 @@ impl Parts {
         self.reason.clone_from(&other.reason);
         self.headers.copy_from(&other.headers);
         self.body.clone_from(&other.body);
+        self.file.clone_from(&other.file);
     }
 
     #[inline]
