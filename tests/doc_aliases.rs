@@ -111,6 +111,8 @@ const CLASSES: &[Class] = &[
             ("getStatusCode", "status"),
             ("getReasonPhrase", "reason_phrase"),
             ("withBody", "with_body"),
+            ("withFile", "with_file"),
+            ("withFile", "file"),
             ("rawBody", "raw_body"),
             ("withProtocolVersion", "with_protocol_version"),
             ("cookie", "with_cookie"),

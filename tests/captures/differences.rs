@@ -169,57 +169,18 @@ pub(crate) static REQUESTS: List = List {
 
 /// `http_responses.jsonl`
 pub(crate) static RESPONSES: List = List {
-    later: &[
-        (
-            "TcpConnection::headers",
-            &[
-                "connection_headers_on_string",
-                "connection_headers_on_response",
-                "connection_headers_content_type_lower",
-                "connection_headers_used_once",
-                "connection_headers_crlf_on_response",
-                "connection_headers_merge_same_name",
-                "connection_headers_on_chunk",
-            ],
-        ),
-        (
-            "with_file",
-            &[
-                "file_small_txt",
-                "file_no_extension",
-                "file_upper_extension",
-                "file_dot_file",
-                "file_name_quote",
-                "file_name_space",
-                "file_offset",
-                "file_offset_length",
-                "file_length_full",
-                "file_offset_at_end",
-                "file_offset_past_end",
-                "file_missing",
-                "file_missing_status_kept_headers",
-                "file_own_status",
-                "file_unknown_status",
-                "file_own_content_type_octet",
-                "file_own_disposition",
-                "file_own_connection",
-                "file_own_content_length",
-                "file_version_10",
-                "file_2mib",
-                "file_5mib",
-                "file_5mib_offset_length",
-                "file_5mib_small_length",
-                "file_mime_02",
-                "file_mime_03",
-                "file_mime_05",
-                "file_mime_06",
-                "file_mime_08",
-                "file_mime_09",
-                "file_mime_11",
-                "file_with_cookie",
-            ],
-        ),
-    ],
+    later: &[(
+        "TcpConnection::headers",
+        &[
+            "connection_headers_on_string",
+            "connection_headers_on_response",
+            "connection_headers_content_type_lower",
+            "connection_headers_used_once",
+            "connection_headers_crlf_on_response",
+            "connection_headers_merge_same_name",
+            "connection_headers_on_chunk",
+        ],
+    )],
     differences: &[
         (
             "Rust's types: `send` takes text, bytes, a Response or an event; a number is sent as `number.to_string()`. PHP turns an array into the word Array, and an object ends its process",
@@ -266,10 +227,57 @@ pub(crate) static RESPONSES: List = List {
             "RFC 9110 §5.1: names of headers are compared without case, so the default Content-Type is not added to `content-type`",
             &[("response_content_type_lower", "-Content-Type: text/html;charset=utf-8")],
         ),
-        ("RFC 9112 §9.6: who says `Connection: close` closes", &[("response_connection_close", "eof")]),
+        (
+            "RFC 9112 §9.6: who says `Connection: close` closes",
+            &[("response_connection_close", "eof"), ("file_own_connection", "eof")],
+        ),
         (
             "RFC 9112 §6.3: there is one Content-Length, the right one; PHP sends its own beside the app's",
-            &[("response_own_content_length", "-Content-Length: 3")],
+            &[("response_own_content_length", "-Content-Length: 3"), ("file_own_content_length", "-Content-Length: 1")],
+        ),
+        (
+            "RFC 9110 §15.5.17: a part that is not in the file; PHP sends nothing as `bytes 10-9/10`, or ends its process",
+            &[
+                (
+                    "file_offset_at_end",
+                    "-HTTP/1.1 206 Partial Content; -Content-Length: 0; -Accept-Ranges: bytes; -Content-Range: bytes 10-9/10; +HTTP/1.1 416 Range Not Satisfiable; +Content-Range: bytes */10; -Content-Type: text/plain; -Last-Modified: Tue, 14 Nov 2023 22:13:20 GMT; +Content-Type: text/html;charset=utf-8; +Content-Length: 0",
+                ),
+                (
+                    "file_offset_past_end",
+                    "+HTTP/1.1 416 Range Not Satisfiable; +Content-Range: bytes */10; +Connection: keep-alive; +Content-Type: text/html;charset=utf-8; +Content-Length: 0; +; open",
+                ),
+            ],
+        ),
+        (
+            "media types are those of a table that is kept, by the extension in any case; PHP has one of its own",
+            &[
+                (
+                    "file_upper_extension",
+                    "-Content-Type: application/octet-stream; -Content-Disposition: attachment; filename=\\\"a.TXT\\\"; +Content-Type: text/plain",
+                ),
+                ("file_mime_02", "-Content-Type: image/x-ms-bmp; +Content-Type: image/bmp"),
+                ("file_mime_03", "-Content-Type: application/javascript; +Content-Type: text/javascript"),
+                (
+                    "file_mime_05",
+                    "-Content-Type: application/x-pilot; +Content-Type: application/x-mobipocket-ebook; -Content-Type: application/x-pilot; +Content-Type: application/vnd.palm; -Content-Type: application/x-sea; +Content-Type: application/octet-stream; +Content-Disposition: attachment; filename=\\\"f.sea\\\"",
+                ),
+                (
+                    "file_mime_06",
+                    "-Content-Type: application/octet-stream; -Content-Disposition: attachment; filename=\\\"f.dll\\\"; +Content-Type: application/x-msdownload",
+                ),
+                (
+                    "file_mime_08",
+                    "-Content-Type: audio/x-m4a; +Content-Type: audio/m4a; -Content-Type: audio/x-realaudio; +Content-Type: audio/x-pn-realaudio",
+                ),
+                (
+                    "file_mime_09",
+                    "-Content-Type: application/octet-stream; -Content-Disposition: attachment; filename=\\\"f.mjs\\\"; +Content-Type: text/javascript",
+                ),
+                (
+                    "file_mime_11",
+                    "-Content-Type: application/octet-stream; -Content-Disposition: attachment; filename=\\\"f.php\\\"; +Content-Type: application/x-httpd-php; -Content-Type: application/octet-stream; -Content-Disposition: attachment; filename=\\\"f.gz\\\"; +Content-Type: application/gzip; -Content-Type: application/octet-stream; -Content-Disposition: attachment; filename=\\\"f.tar\\\"; +Content-Type: application/x-tar; -Content-Type: application/octet-stream; -Content-Disposition: attachment; filename=\\\"f.xz\\\"; +Content-Type: application/x-xz; -Content-Type: application/octet-stream; -Content-Disposition: attachment; filename=\\\"f.7Z\\\"; +Content-Type: application/x-7z-compressed",
+                ),
+            ],
         ),
         (
             "RFC 9110 §5.3: the order of different headers means nothing. A header that may not be sent counts as not set, so the lines come in the order they have without headers",

@@ -3,10 +3,15 @@
 //! By rule, not by entry:
 //! * `Date` stands in each of our answers (RFC 9110 §6.6.1);
 //! * a request takes one answer, so steps that send several get as many requests;
-//! * an event stream here is chunked and has `Cache-Control` and `X-Accel-Buffering`; they are taken off.
+//! * an event stream here is chunked and has `Cache-Control` and `X-Accel-Buffering`; they are taken off;
+//! * a file has an `ETag` (RFC 9110 §8.8.3), which is taken off, and text of a known type its charset; PHP's `send` says null
+//!   of every file, ours what it says of any answer, so that is not compared.
 
 use std::cell::Cell;
+use std::fs;
 use std::marker::PhantomData;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 use workerman::{Chunk, Cookie, Encode, Http, Response, SameSite, SendStatus, ServerSentEvents, TcpConnection};
@@ -141,7 +146,10 @@ fn response(x: &Value) -> Result<Response, Cannot> {
             "withoutHeader" => response.without_header(&text(&call[1])?),
             "withProtocolVersion" => response.with_protocol_version(&text(&call[1])?),
             "cookie" => response.with_cookie(cookie(&list(call)[1..])?),
-            "withFile" => return Err(Cannot::Later("with_file")),
+            "withFile" => {
+                let number = |at: usize| call[at].as_u64().unwrap_or_default();
+                response.with_file(text(&call[1])?, number(2), number(3))
+            }
             other => unreachable!("Response::{other}"),
         };
     }
@@ -219,7 +227,48 @@ impl Step {
     }
 }
 
+/// The files of a case, for as long as it is replayed.
+struct Files(PathBuf);
+
+impl Files {
+    fn new(case: &Value) -> Self {
+        let name = format!("workerman-captures-{}-{}", std::process::id(), super::name(case));
+        let files = Self(std::env::temp_dir().join(name));
+        fs::create_dir_all(&files.0).expect("a directory can be made");
+        for file in list(&case["files"]) {
+            let path = files.0.join(file["name"].as_str().expect("a name"));
+            fs::write(&path, bytes(&file["content"])).expect("a file can be written");
+            let modified = SystemTime::UNIX_EPOCH + Duration::from_secs(file["mtime"].as_u64().expect("a time"));
+            fs::File::options().write(true).open(path).and_then(|file| file.set_modified(modified)).expect("it is set");
+        }
+        files
+    }
+
+    /// The case with this directory for the recorder's.
+    fn place(&self, case: &Value) -> Value {
+        let text = case.to_string().replace("{FILES}", &self.0.display().to_string());
+        serde_json::from_str(&text).expect("still JSON")
+    }
+}
+
+impl Drop for Files {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// From the beginning of virtual time to 2023, when the recorded files were modified and a second had passed.
+const UNTIL_THE_RECORDING: Duration = Duration::from_secs(1_700_000_001 - 784_111_777);
+
 pub(crate) fn replay(case: &Value) -> Findings {
+    if list(&case["files"]).is_empty() {
+        return replay_steps(case);
+    }
+    let files = Files::new(case);
+    replay_steps(&files.place(case))
+}
+
+fn replay_steps(case: &Value) -> Findings {
     let mut found = Findings::default();
     let steps = list(&case["steps"]);
     // What each request gets.
@@ -267,13 +316,25 @@ pub(crate) fn replay(case: &Value) -> Findings {
             });
         }
     });
+    let has_files = !list(&case["files"]).is_empty();
+    if has_files {
+        simulation.advance(UNTIL_THE_RECORDING);
+    }
     let (peer, wire) = exchange(&simulation, worker, request);
     let returned = log.take();
-    if returned != expected {
+    if returned != expected && !has_files {
         found.differs(format!("returns {}", Value::Array(returned)));
     }
     let php = lines(&recorded(&bytes(&case["wire"])));
-    let ours = lines(&as_php(&wire));
+    let mut ours = lines(&as_php(&wire));
+    if has_files {
+        ours.retain(|line| !line.starts_with("ETag: \\\""));
+        for line in &mut ours {
+            if line.starts_with("Content-Type: text/") && !line.ends_with("/html;charset=utf-8") {
+                line.truncate(line.trim_end_matches(";charset=utf-8").len());
+            }
+        }
+    }
     for change in super::changes(&php, &ours) {
         found.differs(change);
     }

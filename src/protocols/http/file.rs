@@ -114,13 +114,23 @@ impl Known {
     }
 }
 
+/// Where the table of `mime_guess` is out of date or means something rare.
+const CORRECTED: [(&str, &str); 5] = [
+    ("js", "text/javascript"), // RFC 9239 §6
+    ("mjs", "text/javascript"),
+    ("rpm", "application/x-redhat-package-manager"),
+    ("ts", "video/mp2t"),  // what players of HLS ask for
+    ("woff", "font/woff"), // RFC 8081 §4.4.5
+];
+
 /// The media type of a file by the extension of its name, and whether that is known.
 pub(super) fn content_type(path: &Path) -> (String, bool) {
     let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
     // PHP takes `.txt` for a name with nothing in front of its extension.
     let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
-    match mime_guess::from_ext(extension).first_raw() {
-        Some("application/javascript") => ("text/javascript;charset=utf-8".to_owned(), true), // RFC 9239 §6
+    let lower = extension.to_ascii_lowercase();
+    let better = CORRECTED.iter().find(|(extension, _)| *extension == lower).map(|(_, kind)| *kind);
+    match better.or_else(|| mime_guess::from_ext(extension).first_raw()) {
         None | Some(UNKNOWN) => (UNKNOWN.to_owned(), false),
         Some(text) if text.starts_with("text/") => (format!("{text};charset=utf-8"), true),
         Some(other) => (other.to_owned(), true),
