@@ -14,7 +14,7 @@ use allocation_counter::measure;
 use common::{Answer, Log, answers, exchange, get, serve, split_head, text};
 use outside::TemporaryDirectory;
 use workerman::testing::{Peer, Simulation};
-use workerman::{Http, Request, Response, SendStatus, TcpConnection, Worker};
+use workerman::{Http, Response, SendStatus, Worker};
 
 /// When the files here were modified: a day before the virtual clock's time.
 const MODIFIED: &str = "Sat, 05 Nov 1994 08:49:37 GMT";
@@ -44,7 +44,7 @@ fn age(path: &Path) {
 
 /// Bytes of which no stretch is like another.
 fn content(length: usize) -> Vec<u8> {
-    (0..length).map(|at| (at * 7 + at / 251 + at / 65_536) as u8).collect()
+    (0..length).map(|at| (at * 7 + at / 251 + at / 65_536).to_le_bytes()[0]).collect()
 }
 
 /// A server of one file, as the request asks for it.
@@ -303,13 +303,10 @@ fn a_file_that_is_deleted_or_replaced_while_it_is_sent_arrives_as_it_was() {
 fn the_head_tells_of_the_file_that_follows_it() {
     let files = Files::new("late");
     let path = files.add("a.txt", b"old");
-    let (simulation, worker) = serve({
-        let path = path.clone();
-        move |connection: TcpConnection<Http>, request: Request| {
-            let response = Response::file(&request, &path);
-            fs::write(&path, b"new and longer").expect("it can be written");
-            connection.send(response)
-        }
+    let (simulation, worker) = serve(move |connection, request| {
+        let response = Response::file(&request, &path);
+        fs::write(&path, b"new and longer").expect("it can be written");
+        connection.send(response)
     });
     let [answer] = answers(&exchange(&simulation, worker, get("/")).1).try_into().expect("one answer");
     assert_eq!(answer.body(), "new and longer");

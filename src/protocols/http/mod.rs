@@ -37,6 +37,7 @@ mod request;
 mod response;
 mod set_cookie;
 mod sse;
+mod static_file;
 mod status;
 mod stream;
 pub(crate) mod upload;
