@@ -464,13 +464,35 @@ fn a_peer_that_sends_no_more_gets_the_whole_file() {
     let all = content(4 << 20);
     let path = files.add("a.bin", &all);
     let (simulation, worker) = serve_file(&path);
-    let peer = simulation.connect(worker);
-    peer.set_window(100_000);
-    peer.write(get("/"));
-    peer.finish();
-    let [answer] = answers(&read_all(&simulation, &peer, 90_000)).try_into().expect("one answer");
-    assert!(answer.body == all);
-    assert!(peer.is_closed());
+    for window in [100_000, usize::MAX] {
+        let peer = simulation.connect(worker);
+        peer.set_window(window);
+        peer.write(get("/"));
+        peer.finish();
+        let [answer] = answers(&read_all(&simulation, &peer, 90_000)).try_into().expect("one answer");
+        assert!(answer.body == all);
+        assert!(peer.is_closed());
+    }
+}
+
+#[test]
+fn a_connection_that_closes_behind_a_file_sends_all_of_it_first() {
+    let files = Files::new("close");
+    let all = content(4 << 20);
+    let path = files.add("a.bin", &all);
+    for (line, window) in [("Connection: close\r\n", usize::MAX), ("Connection: close\r\n", 5_000), ("", usize::MAX)] {
+        let path = path.clone();
+        let (simulation, worker) = serve(move |connection, request| {
+            connection.send(Response::file(&request, &path));
+            connection.close();
+        });
+        let peer = simulation.connect(worker);
+        peer.set_window(window);
+        peer.write(format!("GET / HTTP/1.1\r\nHost: a\r\n{line}\r\n"));
+        let [answer] = answers(&read_all(&simulation, &peer, 60_000)).try_into().expect("one answer");
+        assert!(answer.body == all);
+        assert!(peer.is_closed());
+    }
 }
 
 #[test]

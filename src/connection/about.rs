@@ -179,6 +179,7 @@ impl<P: Codec> TcpConnection<P> {
 /// # Limits
 impl<P: Codec> TcpConnection<P> {
     /// Bytes that were sent and have not left yet: those that wait for the peer, and those of the current callback.
+    /// A file counts in full, though only a piece of it is ever in memory.
     ///
     /// ```
     /// # use workerman::{Http, ServerSentEvents, TcpConnection};
