@@ -90,7 +90,7 @@ fn assert_cut_off(endless: &Endless) {
     // So short that a client which pushes on after its answer is not waited for.
     let mut target = Target::start(&["linger=0.1"]);
     target.serves();
-    let (memory, descriptors) = (target.memory(), target.process.descriptors());
+    let (memory, descriptors) = target.at_rest();
 
     let status = push_without_stop(&target, endless);
     let peak = target.peak().saturating_sub(memory);
@@ -101,7 +101,7 @@ fn assert_cut_off(endless: &Endless) {
     assert_eq!(status, endless.status.to_string(), "{name}");
     assert!(peak <= limit + MIB, "{name}: {peak} bytes of memory");
     assert!(taken <= limit + piece, "{name}: {taken} bytes taken, where {limit} are the limit");
-    assert_eq!(target.process.descriptors(), descriptors, "{name}");
+    assert_eq!(target.at_rest().1, descriptors, "{name}");
     target.serves();
 }
 

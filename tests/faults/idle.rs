@@ -23,8 +23,7 @@ fn ten_thousand_idle_connections_cost_three_hundred_bytes_each_and_no_processor_
     }
     let mut target = Target::start(&[]);
     drop(open(&target, 200));
-    target.wait_until_alone();
-    let (memory, descriptors) = (target.memory(), target.process.descriptors());
+    let (memory, descriptors) = target.at_rest();
 
     let clients = open(&target, count);
     let each = target.memory().saturating_sub(memory) / count;

@@ -33,7 +33,7 @@ fn a_reset_in_the_middle_of_an_answer_closes_once_and_costs_nothing() {
         eventually("all are closed", || target.count("connects") - target.count("closes") == 1);
     };
     reset_all(&mut target, 50);
-    let (memory, descriptors) = (target.memory(), target.process.descriptors());
+    let (memory, descriptors) = target.at_rest();
     reset_all(&mut target, ROUNDS);
 
     // Requests that were reset before they were read never asked for anything.
@@ -43,7 +43,7 @@ fn a_reset_in_the_middle_of_an_answer_closes_once_and_costs_nothing() {
     let stays = target.memory().saturating_sub(memory);
     println!("{closed} resets inside an answer, {} KiB stay", stays / KIB);
     assert!(stays <= ALLOCATOR_SLACK, "{stays} bytes stay");
-    assert_eq!(target.process.descriptors(), descriptors);
+    assert_eq!(target.at_rest().1, descriptors);
 }
 
 #[test]
@@ -51,12 +51,12 @@ fn fifty_thousand_connections_that_come_and_go_leave_nothing() {
     const CONNECTIONS: usize = 50_000;
     let mut target = Target::start(&[]);
     come_and_go(&mut target, 5_000);
-    let (memory, descriptors) = (target.memory(), target.process.descriptors());
+    let (memory, descriptors) = target.at_rest();
     come_and_go(&mut target, CONNECTIONS);
     let stays = target.memory().saturating_sub(memory);
     println!("{} KiB stay of {CONNECTIONS} connections", stays / KIB);
     assert!(stays <= ALLOCATOR_SLACK, "{stays} bytes stay of {CONNECTIONS} connections");
-    assert_eq!(target.process.descriptors(), descriptors);
+    assert_eq!(target.at_rest().1, descriptors);
     assert_eq!(target.count("connects"), target.count("closes") + 1);
     target.serves();
 }
@@ -101,14 +101,14 @@ fn a_hundred_thousand_panics_cost_their_connections_and_nothing_else() {
     const PANICS: usize = 100_000;
     let mut target = Target::start(&[]);
     panic_often(&mut target, PANICS / 10);
-    let (memory, descriptors) = (target.memory(), target.process.descriptors());
+    let (memory, descriptors) = target.at_rest();
     let before = target.count("panics");
     panic_often(&mut target, PANICS);
     assert_eq!(target.count("panics") - before, PANICS);
     let stays = target.memory().saturating_sub(memory);
     println!("{} KiB stay of {PANICS} panics", stays / KIB);
     assert!(stays <= ALLOCATOR_SLACK, "{stays} bytes stay of {PANICS} panics");
-    assert_eq!(target.process.descriptors(), descriptors);
+    assert_eq!(target.at_rest().1, descriptors);
     assert_eq!(target.count("connects"), target.count("closes") + 1);
     target.serves();
 }

@@ -76,6 +76,12 @@ impl Target {
         eventually("all connections are closed", || self.count("connects") - self.count("closes") == 1);
     }
 
+    /// Its resident memory in bytes and its descriptors, when no connection is left but the one for questions.
+    pub(crate) fn at_rest(&mut self) -> (usize, usize) {
+        self.wait_until_alone();
+        (self.memory(), self.process.descriptors())
+    }
+
     /// Its resident memory, in bytes. Not from `status`, where the system rounds by many pages.
     pub(crate) fn memory(&self) -> usize {
         self.number("smaps_rollup", "Rss:") * KIB
