@@ -331,18 +331,6 @@ fn date_and_blank_line(tail: &mut Vec<u8>, date: &[u8; 29]) {
 
 /// Appends a number without the machinery of `format!`, which costs more than all the rest of a short answer.
 #[inline]
-#[allow(clippy::cast_possible_truncation)] // `rest % 10` is one digit
 fn decimal(tail: &mut Vec<u8>, number: usize) {
-    let mut digits = [0; 20];
-    let mut start = digits.len();
-    let mut rest = number;
-    for (at, digit) in digits.iter_mut().enumerate().rev() {
-        *digit = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        start = at;
-        if rest == 0 {
-            break;
-        }
-    }
-    tail.extend_from_slice(digits.get(start..).unwrap_or_default());
+    tail.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
