@@ -6,9 +6,9 @@ mod common;
 use std::cell::Cell;
 use std::time::Duration;
 
-use common::{Answer, DATE, GET, Log, exchange, get, serve, split_head, text};
+use common::{Answer, DATE, GET, Log, exchange, get, only, read_all, serve, split_head, text};
 use proptest::prelude::*;
-use workerman::testing::{Peer, Simulation};
+use workerman::testing::Simulation;
 use workerman::{
     Chunk, Deadlines, Http, PanicPolicy, Response, SendStatus, ServerSentEvents, Status, TcpConnection, Timer, Worker,
 };
@@ -25,12 +25,6 @@ fn open(first: &str) -> Response {
 /// A server whose every request begins an answer in chunks.
 fn streams() -> (Simulation, Worker<Http>) {
     serve(|connection, _| assert_eq!(connection.send(open("")), SendStatus::Sent))
-}
-
-fn only(worker: Worker<Http>) -> TcpConnection<Http> {
-    let connections: Vec<_> = worker.connections().collect();
-    let [connection] = connections.try_into().expect("one connection");
-    connection
 }
 
 /// The first answer in chunks, its parts, whether it has ended, and what stands behind it.
@@ -53,18 +47,6 @@ fn chunked(bytes: &[u8]) -> (Answer, Vec<String>, bool, String) {
     }
     assert!(rest.is_empty(), "half a chunk");
     (answer, parts, false, String::new())
-}
-
-/// Reads what there is and what comes then, until nothing comes any more.
-fn read_all(simulation: &Simulation, peer: &Peer) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    while let piece = peer.read()
-        && !piece.is_empty()
-    {
-        bytes.extend(piece);
-        simulation.run();
-    }
-    bytes
 }
 
 #[test]

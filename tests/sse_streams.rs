@@ -6,7 +6,7 @@ mod common;
 use std::rc::Rc;
 use std::time::Duration;
 
-use common::{Answer, DATE, GET, Log, exchange, get, serve, split_head, stream, text};
+use common::{Answer, DATE, GET, Log, exchange, get, only, read_all, serve, split_head, stream, text};
 use proptest::prelude::*;
 use workerman::testing::{Peer, Simulation};
 use workerman::{Http, Response, SendStatus, ServerSentEvents, Status, TcpConnection, Timer, Worker};
@@ -27,12 +27,6 @@ fn streams() -> (Simulation, Worker<Http>) {
     serve(|connection, _| assert_eq!(connection.send(open()), SendStatus::Sent))
 }
 
-fn only(worker: Worker<Http>) -> TcpConnection<Http> {
-    let connections: Vec<_> = worker.connections().collect();
-    let [connection] = connections.try_into().expect("one connection");
-    connection
-}
-
 /// The stream that a response opens, or the answer that it is.
 fn head_of(request: &str, response: Response) -> Answer {
     let response = std::cell::Cell::new(Some(response));
@@ -40,18 +34,6 @@ fn head_of(request: &str, response: Response) -> Answer {
     let (_peer, bytes) = exchange(&simulation, worker, request);
     let (head, body) = split_head(&bytes);
     Answer { head, body: body.to_vec() }
-}
-
-/// Reads what there is and what comes then, until nothing comes any more.
-fn read_all(simulation: &Simulation, peer: &Peer) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    while let piece = peer.read()
-        && !piece.is_empty()
-    {
-        bytes.extend(piece);
-        simulation.run();
-    }
-    bytes
 }
 
 #[test]

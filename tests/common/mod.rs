@@ -36,6 +36,25 @@ pub(crate) fn exchange(simulation: &Simulation, worker: Worker<Http>, request: i
     (peer, answer)
 }
 
+/// The one connection of a worker.
+pub(crate) fn only(worker: Worker<Http>) -> TcpConnection<Http> {
+    let connections: Vec<_> = worker.connections().collect();
+    let [connection] = connections.try_into().expect("one connection");
+    connection
+}
+
+/// Reads what there is and what comes then, until nothing comes any more.
+pub(crate) fn read_all(simulation: &Simulation, peer: &Peer) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while let piece = peer.read()
+        && !piece.is_empty()
+    {
+        bytes.extend(piece);
+        simulation.run();
+    }
+    bytes
+}
+
 /// A log that callbacks write and the test reads.
 pub(crate) struct Log<T>(Sender<T>, Receiver<T>);
 
