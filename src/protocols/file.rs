@@ -7,7 +7,9 @@
 use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
+
+use rustix::buffer::spare_capacity;
+use rustix::io::{Errno, pread};
 
 use super::pool;
 
@@ -20,8 +22,19 @@ pub(crate) const PIECE: usize = 64 * 1024;
 pub(crate) fn read(file: &File, range: Range<u64>, buffer: &mut Vec<u8>) -> io::Result<()> {
     let length = usize::try_from(range.end.saturating_sub(range.start)).unwrap_or(usize::MAX);
     buffer.clear();
-    buffer.resize(length, 0);
-    file.read_exact_at(buffer, range.start)
+    buffer.reserve_exact(length);
+    while buffer.len() < length {
+        // Into room that nobody has filled with zeros before.
+        let at = range.start + buffer.len() as u64;
+        match pread(file, spare_capacity(buffer), at) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    // The room may have been larger.
+    buffer.truncate(length);
+    Ok(())
 }
 
 /// What has not left yet of a file.

@@ -4,7 +4,7 @@ mod file;
 
 use super::exchange::Phase;
 use super::head::Refusal;
-use super::headers::Known;
+use super::headers::{Known, append};
 use super::response::Response;
 use super::sse::ServerSentEvents;
 use super::{Http, status};
@@ -282,10 +282,7 @@ fn honest_lines(tail: &mut Vec<u8>, response: &Response, lies: bool, keep: Keep)
             _ => true,
         };
         if kept {
-            tail.extend_from_slice(name.as_bytes());
-            tail.extend_from_slice(b": ");
-            tail.extend_from_slice(value.as_bytes());
-            tail.extend_from_slice(b"\r\n");
+            append(tail, name, value);
         }
     }
 }

@@ -9,6 +9,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
 use super::conditional::Conditions;
 use super::request::Request;
 use super::response::Response;
@@ -30,6 +32,20 @@ pub(super) enum Wanted {
 }
 
 pub(super) const NOT_FOUND: &str = "<h3>404 Not Found</h3>";
+/// All but `attr-char` of RFC 8187 §3.2.1.
+const NO_ATTR_CHAR: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'!')
+    .remove(b'#')
+    .remove(b'$')
+    .remove(b'&')
+    .remove(b'+')
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'^')
+    .remove(b'_')
+    .remove(b'`')
+    .remove(b'|')
+    .remove(b'~');
 const UNKNOWN: &str = "application/octet-stream";
 
 /// # Files
@@ -146,15 +162,7 @@ pub(super) fn attachment(path: &Path) -> String {
         return format!("attachment; filename=\"{name}\"");
     }
     let ascii: String = name.chars().map(|c| if c.is_ascii() { c } else { '_' }).collect();
-    let mut value = format!("attachment; filename=\"{ascii}\"; filename*=UTF-8''");
-    for byte in name.bytes() {
-        if byte.is_ascii_alphanumeric() || b"!#$&+-.^_`|~".contains(&byte) {
-            value.push(char::from(byte));
-        } else {
-            value.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    value
+    format!("attachment; filename=\"{ascii}\"; filename*=UTF-8''{}", utf8_percent_encode(&name, NO_ATTR_CHAR))
 }
 
 #[cfg(test)]

@@ -171,8 +171,9 @@ impl Headers {
     }
 }
 
+/// Appends a line.
 #[inline]
-fn append(lines: &mut Vec<u8>, name: &str, value: &str) {
+pub(super) fn append(lines: &mut Vec<u8>, name: &str, value: &str) {
     lines.reserve(name.len() + value.len() + 4);
     lines.extend_from_slice(name.as_bytes());
     lines.extend_from_slice(b": ");

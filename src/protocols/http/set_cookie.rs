@@ -3,7 +3,12 @@
 //! Invariant: what is sent follows the grammar of RFC 6265 §4.1.1, so no attribute can be forged by a name, a value, a
 //! path or a domain: a value is percent-encoded, and a cookie with any other part that does not fit is none.
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
+
 use super::class::{CONTROL, TOKEN};
+
+/// What PHP's `rawurlencode` escapes: all that is not `unreserved` (RFC 3986 §2.3).
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// A cookie for the browser, set by [`Response::with_cookie`](crate::Response::with_cookie).
 ///
@@ -60,7 +65,7 @@ impl Cookie {
     pub fn new(name: impl Into<String>, value: impl AsRef<[u8]>) -> Self {
         Self {
             name: name.into(),
-            value: percent_encode(value.as_ref()),
+            value: percent_encode(value.as_ref(), RESERVED).to_string(),
             domain: String::new(),
             max_age: None,
             path: String::new(),
@@ -192,20 +197,6 @@ fn is_domain(domain: &str) -> bool {
     domain
         .split('.')
         .all(|label| !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-'))
-}
-
-/// PHP's `rawurlencode`: what is not `unreserved` (RFC 3986 §2.3) becomes `%XX`.
-fn percent_encode(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len());
-    for byte in bytes {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(byte) {
-            text.push(char::from(*byte));
-        } else {
-            let digit = |half: u8| char::from_digit(half.into(), 16).unwrap_or('0').to_ascii_uppercase();
-            text.extend(['%', digit(byte >> 4), digit(byte & 15)]);
-        }
-    }
-    text
 }
 
 #[cfg(test)]

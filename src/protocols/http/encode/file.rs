@@ -11,10 +11,10 @@ use rustix::fs::OFlags;
 use super::super::Http;
 use super::super::conditional::{Outcome, Validators, format_date, parse_date};
 use super::super::file::{FileBody, Known as KnownFile, NOT_FOUND, Wanted, attachment, content_type};
-use super::super::headers::Known;
+use super::super::headers::{Known, append};
 use super::super::range::Selection;
 use super::super::response::Response;
-use super::{Keep, connection_line, content_length, date_and_blank_line, own_lines, status_line};
+use super::{Keep, connection_line, content_length, end_of_head, own_lines, status_line};
 use crate::protocols::file::{PIECE, read};
 use crate::protocols::output::Output;
 use crate::protocols::pool;
@@ -104,29 +104,25 @@ impl Http {
         }
         if response.parts.status == 206 {
             let value = format!("bytes {}-{}/{}", range.start, range.end.saturating_sub(1), known.size);
-            line(&mut tail, "Content-Range", &value);
+            append(&mut tail, "Content-Range", &value);
         }
         if !response.parts.headers.has(Known::Connection) {
             connection_line(&mut tail, close);
         }
         if !response.parts.headers.has(Known::ContentType) {
             let (content_type, is_known) = content_type(path);
-            line(&mut tail, "Content-Type", &content_type);
+            append(&mut tail, "Content-Type", &content_type);
             if !is_known && lacks("content-disposition") {
-                line(&mut tail, "Content-Disposition", &attachment(path));
+                append(&mut tail, "Content-Disposition", &attachment(path));
             }
         }
         if let Some(date) = known.modified.and_then(format_date).filter(|_| lacks("last-modified")) {
-            line(&mut tail, "Last-Modified", &date);
+            append(&mut tail, "Last-Modified", &date);
         }
         if lacks("etag") {
-            line(&mut tail, "ETag", &known.etag);
+            append(&mut tail, "ETag", &known.etag);
         }
-        if response.parts.headers.has(Known::Date) {
-            tail.extend_from_slice(b"\r\n");
-        } else {
-            date_and_blank_line(&mut tail, &date);
-        }
+        end_of_head(&mut tail, response, &date);
     }
 
     /// The answer in place of a file that cannot be sent, in PHP's words.
@@ -190,11 +186,4 @@ fn look(path: &Path) -> io::Result<Metadata> {
 
 fn require_file(metadata: &Metadata) -> io::Result<()> {
     if metadata.is_file() { Ok(()) } else { Err(io::ErrorKind::NotFound.into()) }
-}
-
-fn line(tail: &mut Vec<u8>, name: &str, value: &str) {
-    tail.extend_from_slice(name.as_bytes());
-    tail.extend_from_slice(b": ");
-    tail.extend_from_slice(value.as_bytes());
-    tail.extend_from_slice(b"\r\n");
 }
