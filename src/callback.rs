@@ -236,6 +236,19 @@ impl<F: ?Sized> Slot<F> {
         drop(self.callback.replace(Some(callback)));
     }
 
+    /// Takes the callback away, for good.
+    pub(crate) fn clear(&self) {
+        self.version.set(self.version.get().wrapping_add(1));
+        discard(self.callback.take());
+    }
+
+    pub(crate) fn is_set(&self) -> bool {
+        let callback = self.callback.take();
+        let is_set = callback.is_some();
+        self.callback.set(callback);
+        is_set
+    }
+
     /// Takes the callback out for a call.
     #[inline]
     pub(crate) fn take(&self) -> Option<Taken<'_, F>> {
@@ -246,10 +259,7 @@ impl<F: ?Sized> Slot<F> {
 
 impl<F: ?Sized> fmt::Debug for Slot<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let callback = self.callback.take();
-        let text = if callback.is_some() { "set" } else { "empty" };
-        self.callback.set(callback);
-        f.write_str(text)
+        f.write_str(if self.is_set() { "set" } else { "empty" })
     }
 }
 

@@ -67,8 +67,8 @@ pub use error::{BoxError, Error, Result};
 #[cfg(feature = "json")]
 pub use protocols::http::JsonError;
 pub use protocols::http::{
-    Body, Chunk, Cookie, Http, Param, Params, ParamsIter, Request, Response, SameSite, ServerSentEvents, UploadError,
-    UploadedFile,
+    Body, Chunk, Cookie, Files, FilesIter, Http, Param, Params, ParamsIter, Request, Response, SameSite,
+    ServerSentEvents, UploadError, Uploaded, UploadedFile,
 };
 pub use protocols::tcp::Tcp;
 pub use protocols::{Codec, Encode};

@@ -200,7 +200,7 @@ impl Peer {
 pub mod fuzz {
     pub use crate::protocols::http::form::Form;
     pub use crate::protocols::http::multipart::{Boundary, Decoder, Error, Event, PartHead};
-    pub use crate::protocols::http::upload::Uploads;
+    pub use crate::protocols::http::uploads::Uploads;
     use crate::protocols::http::{Http, Request, UploadedFile};
     use crate::protocols::output::{Outbound, Output};
     use crate::protocols::{Codec as _, Limits, Step};
@@ -210,31 +210,69 @@ pub mod fuzz {
     pub struct Outcome {
         /// The requests that were delivered.
         pub requests: Vec<Request>,
+        /// What came of bodies in pieces.
+        pub pieces: Vec<u8>,
         /// The status line of the refusal at the end, if there is one.
         pub refused: Option<String>,
         /// Bytes that the codec is done with.
         pub consumed: usize,
     }
 
+    /// What the app does with bodies.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Bodies {
+        /// It receives whole requests.
+        Whole,
+        /// It is told of heads, and receives whole requests.
+        Told,
+        /// It is told of heads, and takes the bodies in pieces.
+        InPieces,
+    }
+
     /// Feeds pieces as a connection does: what was not consumed comes again, and a codec at rest is packed in between.
     pub fn receive<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, max_package_size: usize) -> Outcome {
-        let limits = Limits { max_package_size, common_methods_only: false };
+        receive_bodies(pieces, max_package_size, Bodies::Whole)
+    }
+
+    /// The same, for an app that does something else with bodies.
+    pub fn receive_bodies<'a>(
+        pieces: impl IntoIterator<Item = &'a [u8]>,
+        max_package_size: usize,
+        bodies: Bodies,
+    ) -> Outcome {
+        let limits = Limits { max_package_size, tell_heads: bodies != Bodies::Whole, ..Limits::default() };
         let (mut outcome, mut codec, mut waiting) = (Outcome::default(), Http::default(), Vec::new());
         for piece in pieces {
             waiting.extend_from_slice(piece);
             let mut done = 0;
             while let Some(rest) = waiting.get(done..).filter(|rest| !rest.is_empty()) {
                 let mut queue = Outbound::default();
-                match codec.receive(rest, &limits, &mut Output::new(&mut queue, &[b' '; 29], 0)) {
+                let mut output = Output::new(&mut queue, &[b' '; 29], 0);
+                let mut step = codec.receive(rest, &limits, &mut output);
+                if let Step::Head { consumed, message } = step {
+                    step = match codec.go_on(message, bodies == Bodies::InPieces, &mut output) {
+                        Some(reason) => Step::Refused(reason),
+                        None => {
+                            done += consumed;
+                            continue;
+                        }
+                    };
+                }
+                match step {
                     Step::Message { consumed, message } => {
                         done += consumed;
                         outcome.requests.push(message);
+                    }
+                    Step::Piece { consumed, length, last } => {
+                        done += consumed;
+                        outcome.pieces.extend_from_slice(waiting.get(done - length as usize..done).unwrap_or_default());
+                        outcome.requests.extend(last);
                     }
                     Step::More { consumed } => {
                         done += consumed;
                         break;
                     }
-                    Step::Refused(_) => {
+                    Step::Head { .. } | Step::Refused(_) => {
                         let answer = String::from_utf8_lossy(queue.as_single().unwrap_or_default()).into_owned();
                         outcome.refused = Some(answer.lines().next().unwrap_or_default().to_owned());
                         return outcome;
@@ -273,7 +311,7 @@ pub mod bench {
     use crate::reactor::{Key, Wheel};
 
     const DATE: &[u8; 29] = b"Sun, 06 Nov 1994 08:49:37 GMT";
-    const LIMITS: Limits = Limits { max_package_size: 10 << 20, common_methods_only: false };
+    const LIMITS: Limits = Limits { max_package_size: 10 << 20, common_methods_only: false, tell_heads: false };
 
     /// The server's end of a connection, as far as the codec knows it.
     #[derive(Debug)]

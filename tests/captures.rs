@@ -10,6 +10,9 @@
 
 mod common;
 
+#[path = "common/sha1.rs"]
+mod sha1;
+
 #[path = "captures/connections.rs"]
 mod connections;
 #[path = "captures/differences.rs"]

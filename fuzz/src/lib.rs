@@ -366,7 +366,7 @@ fn normalised(text: &str) -> String {
 /// The first three bytes choose the cuts, the client's window and the size of the server's writes.
 pub fn http(input: &[u8]) {
     let [cut, window, write, wire @ ..] = input else { return };
-    let whole = converse(&[wire], usize::MAX, usize::MAX);
+    let whole = converse(&[wire], usize::MAX, usize::MAX, false);
     let mut random = usize::from(*cut) * 2 + 1;
     let (mut pieces, mut rest) = (Vec::new(), wire);
     while !rest.is_empty() {
@@ -379,9 +379,13 @@ pub fn http(input: &[u8]) {
     // A window of 0 would never be left.
     let window = if *window == 0 { usize::MAX } else { usize::from(*window) * 4 };
     let write = if *write == 0 { usize::MAX } else { usize::from(*write) };
-    let cut = converse(&pieces, window, write);
+    let cut = converse(&pieces, window, write, false);
     let same = cut.requests == whole.requests && cut.wire == whole.wire;
     assert!(same, "{cut:#?} is not {whole:#?}, {}", wire.escape_ascii());
+    let in_pieces = converse(&pieces, window, write, true);
+    // What is too large as a whole is not in pieces.
+    let same = in_pieces.wire == whole.wire || whole.wire.windows(13).any(|status| status == b"HTTP/1.1 413 ");
+    assert!(same, "{in_pieces:#?} is not {whole:#?}, {}", wire.escape_ascii());
     check_answers(&whole, wire);
 }
 
@@ -399,14 +403,29 @@ impl std::fmt::Debug for Conversation {
     }
 }
 
-fn converse(pieces: &[&[u8]], window: usize, write: usize) -> Conversation {
+/// What an app has collected of a body.
+#[derive(Clone, Default)]
+struct Collected(Vec<u8>);
+
+/// An app that answers with what it was sent, to a client with a window that takes so many bytes of each write.
+fn converse(pieces: &[&[u8]], window: usize, write: usize, in_pieces: bool) -> Conversation {
     const DATE: &[u8] = b"\r\nDate: ";
     const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
     let simulation = Simulation::new();
     let worker = Worker::<Http>::new("");
     let (log, requests) = channel();
+    if in_pieces {
+        worker.on_head(|connection, _| {
+            connection.set(Collected::default());
+            connection.on_body(|connection, piece| {
+                connection.with(|collected: &mut Collected| collected.0.extend_from_slice(piece));
+            });
+        });
+    }
     worker.on_message(move |connection, request| {
-        let text = format!("{} {}", request.method(), request.raw_body().escape_ascii());
+        let collected = connection.with(|collected: &mut Collected| std::mem::take(&mut collected.0));
+        let body = [request.raw_body(), &collected.unwrap_or_default()].concat();
+        let text = format!("{} {}", request.method(), body.escape_ascii());
         match request.path().bytes().last() {
             Some(b's') => {
                 connection.send(Response::new(200, &[("Content-Type", "text/event-stream")], ""));

@@ -93,11 +93,15 @@ impl dyn Driver {
 
 type EventFn<P> = dyn FnMut(TcpConnection<P>) -> Result<(), BoxError>;
 type MessageFn<P> = dyn FnMut(TcpConnection<P>, <P as Codec>::Message) -> Result<(), BoxError>;
+type HeadFn<P> = dyn FnMut(TcpConnection<P>, &<P as Codec>::Message) -> Result<(), BoxError>;
+type BodyFn<P> = dyn FnMut(TcpConnection<P>, &[u8]) -> Result<(), BoxError>;
 type ErrorFn<P> = dyn FnMut(TcpConnection<P>, u32, &str) -> Result<(), BoxError>;
 
 /// The callbacks of a worker, or a connection's own.
 pub(crate) struct Callbacks<P: Codec> {
     pub(crate) on_connect: Slot<EventFn<P>>,
+    pub(crate) on_head: Slot<HeadFn<P>>,
+    pub(crate) on_body: Slot<BodyFn<P>>,
     pub(crate) on_message: Slot<MessageFn<P>>,
     pub(crate) on_close: Slot<EventFn<P>>,
     pub(crate) on_error: Slot<ErrorFn<P>>,
@@ -109,6 +113,8 @@ impl<P: Codec> Default for Callbacks<P> {
     fn default() -> Self {
         Self {
             on_connect: Slot::default(),
+            on_head: Slot::default(),
+            on_body: Slot::default(),
             on_message: Slot::default(),
             on_close: Slot::default(),
             on_error: Slot::default(),
@@ -129,7 +135,7 @@ pub(crate) struct Handlers<P: Codec> {
     pub(crate) callbacks: Callbacks<P>,
     worker: Cell<Key>,
     deadlines: Cell<Deadlines>,
-    common_methods_only: Cell<bool>,
+    limits: Cell<Limits>,
     admission: Admission,
 }
 
@@ -145,7 +151,7 @@ impl<P: Codec> Handlers<P> {
             callbacks: Callbacks::default(),
             worker: Cell::new(Key { slot: u32::MAX, generation: 0 }),
             deadlines: Cell::default(),
-            common_methods_only: Cell::default(),
+            limits: Cell::default(),
             admission: Admission::default(),
         }
     }
@@ -158,12 +164,15 @@ impl<P: Codec> Handlers<P> {
         self.deadlines.set(deadlines);
     }
 
-    pub(crate) fn set_common_methods_only(&self, only: bool) {
-        self.common_methods_only.set(only);
+    /// Of the codecs; the size is each connection's own.
+    pub(crate) fn limit(&self, change: impl FnOnce(&mut Limits)) {
+        let mut limits = self.limits.get();
+        change(&mut limits);
+        self.limits.set(limits);
     }
 
     /// Runs the connection's own callback, else the worker's, else nothing.
-    #[inline]
+    #[inline(always)]
     fn run<F: ?Sized>(
         &self,
         own: Option<Rc<Callbacks<P>>>,
@@ -177,12 +186,21 @@ impl<P: Codec> Handlers<P> {
     }
 
     /// Delivers one message, then what its callback caused.
-    #[inline]
+    #[inline(always)]
     fn deliver_message(&self, key: Key, has_own: bool, ticket: u32, message: P::Message) {
         let connection = TcpConnection::with_ticket(key, ticket);
         let call = |f: &mut MessageFn<P>| f(connection, message);
         let own = if has_own { own_callbacks(key) } else { None };
+        if let Some(own) = &own {
+            own.on_body.clear();
+        }
         let result = self.run(own, "on_message", |callbacks| &callbacks.on_message, call);
+        self.settle(key, &result);
+    }
+
+    /// A callback for what the codec has found is back: settles what it caused.
+    #[inline(always)]
+    fn settle(&self, key: Key, result: &Result<(), String>) {
         if result.is_err() {
             self.fail(key);
         }
@@ -192,6 +210,38 @@ impl<P: Codec> Handlers<P> {
             self.settle_raw(key);
         }
         reactor.settle();
+    }
+
+    /// Tells of a head, and lets the codec go on with the body as the app wants it.
+    #[cold]
+    fn deliver_head(&self, key: Key, ticket: u32, head: P::Message) {
+        let connection = TcpConnection::with_ticket(key, ticket);
+        let result = self.run(None, "on_head", |callbacks| &callbacks.on_head, |f| f(connection, &head));
+        self.settle(key, &result);
+        let in_pieces = own_callbacks::<P>(key).is_some_and(|own| own.on_body.is_set());
+        let mut refused = None;
+        self.with_codec(key, |codec, output| refused = codec.go_on(head, in_pieces, output));
+        if let Some(reason) = refused {
+            self.refuse(key, reason);
+        }
+    }
+
+    /// Delivers a piece of a body, and the message if that was the last one.
+    #[cold]
+    fn deliver_piece(&self, key: Key, ticket: u32, piece: &[u8], last: Option<P::Message>) {
+        let connection = TcpConnection::with_ticket(key, ticket);
+        let result = self.run(own_callbacks(key), "on_body", |own| &own.on_body, |f| f(connection, piece));
+        self.settle(key, &result);
+        // Nothing is to be delivered of a request that is answered.
+        let is_open = visit(key, |visit| visit.status == Status::Established && visit.flags.has(Flags::WAITING));
+        if let Some(message) = last.filter(|_| is_open == Some(true)) {
+            self.deliver_message(key, true, ticket, message);
+        }
+    }
+
+    fn refuse(&self, key: Key, reason: &str) {
+        log::debug!("connection {}: refused, {reason}", key.number());
+        visit(key, |visit| visit.end());
     }
 
     fn with_codec(&self, key: Key, f: impl FnOnce(&mut P, &mut Output<'_>)) {
@@ -210,8 +260,7 @@ impl<P: Codec> Driver for Handlers<P> {
     fn feed(&self, key: Key, bytes: &[u8]) -> usize {
         let mut done = 0;
         while done < bytes.len() {
-            let common_methods_only = self.common_methods_only.get();
-            let input = visit(key, |visit| visit.check_out_input::<P>(common_methods_only));
+            let input = visit(key, |visit| visit.check_out_input::<P>(self.limits.get()));
             let (mut codec, mut outbound, limits) = match input {
                 Some(Input::Codec(codec, outbound, limits)) => (codec, outbound, limits),
                 Some(Input::Raw) => {
@@ -225,7 +274,7 @@ impl<P: Codec> Driver for Handlers<P> {
             let mut output = Output::new(&mut outbound, &date, 0);
             let step = codec.receive(bytes.get(done..).unwrap_or_default(), &limits, &mut output);
             let ticket = codec.ticket();
-            let heard = matches!(step, Step::Message { .. });
+            let heard = matches!(step, Step::Message { .. } | Step::Piece { last: Some(_), .. });
             let has_own = visit(key, |visit| visit.check_in_input(codec, outbound, heard)) == Some(true);
             match step {
                 Step::More { consumed } => return done + consumed,
@@ -233,9 +282,17 @@ impl<P: Codec> Driver for Handlers<P> {
                     done += consumed;
                     self.deliver_message(key, has_own, ticket, message);
                 }
+                Step::Head { consumed, message } => {
+                    done += consumed;
+                    self.deliver_head(key, ticket, message);
+                }
+                Step::Piece { consumed, length, last } => {
+                    done += consumed;
+                    let piece = bytes.get(done.saturating_sub(length as usize)..done).unwrap_or_default();
+                    self.deliver_piece(key, ticket, piece, last);
+                }
                 Step::Refused(reason) => {
-                    log::debug!("connection {}: refused, {reason}", key.number());
-                    visit(key, |visit| visit.end());
+                    self.refuse(key, reason);
                     return bytes.len();
                 }
             }
@@ -284,10 +341,7 @@ impl<P: Codec> Driver for Handlers<P> {
 
     #[cold]
     fn time_out(&self, key: Key) {
-        self.with_codec(key, |codec, output| {
-            codec.time_out(output);
-            output.close_after = false;
-        });
+        self.with_codec(key, Codec::time_out);
         visit(key, |visit| visit.end());
     }
 
@@ -327,7 +381,7 @@ enum Input<P> {
 impl Visit<'_> {
     /// Takes what decoding needs out of the table. Decoding may answer too, so the queue comes along.
     #[inline]
-    fn check_out_input<P: Codec>(&mut self, common_methods_only: bool) -> Input<P> {
+    fn check_out_input<P: Codec>(&mut self, limits: Limits) -> Input<P> {
         if self.status != Status::Established {
             return Input::Never;
         }
@@ -339,7 +393,7 @@ impl Visit<'_> {
         if !wanted {
             return Input::Later;
         }
-        let limits = Limits { max_package_size: self.max_package_size as usize, common_methods_only };
+        let limits = Limits { max_package_size: self.max_package_size as usize, ..limits };
         let Some(codec) = self.take_codec() else { return Input::Never };
         let outbound = self.connection.outbound.take();
         Input::Codec(codec, outbound.unwrap_or_else(|| self.spare.take()), limits)

@@ -9,6 +9,7 @@ mod admission;
 mod deadline;
 mod defaults;
 mod driver;
+mod http;
 mod lifecycle;
 mod own;
 mod read;
@@ -22,6 +23,7 @@ use std::marker::PhantomData;
 use std::rc::Rc;
 
 use crate::callback;
+use crate::protocols::output::After;
 use crate::protocols::{Codec, Encode};
 use crate::reactor::Key;
 
@@ -174,7 +176,7 @@ impl<P: Codec> TcpConnection<P> {
     {
         write::transmit(self.key, self.ticket, write::Limit::Ignore, |codec: &mut P, output| {
             let encoded = codec.encode(message, output);
-            output.close_after = false;
+            output.after = After::Stay;
             encoded
         });
         lifecycle::end(self.key);

@@ -197,7 +197,7 @@ impl<P: Codec> TcpConnection<P> {
     }
 
     /// For a connection that is gone nothing is set.
-    fn callbacks(self, set: impl FnOnce(&Callbacks<P>)) {
+    pub(super) fn callbacks(self, set: impl FnOnce(&Callbacks<P>)) {
         if let Some(callbacks) = driver::make_own_callbacks::<P>(self.key) {
             set(&callbacks);
         }

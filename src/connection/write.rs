@@ -11,7 +11,7 @@ use super::lifecycle;
 use super::state::{Flags, Visit, visit};
 use super::status::{SendStatus, Status};
 use crate::callback;
-use crate::protocols::output::{Outbound, Output};
+use crate::protocols::output::{After, Outbound, Output};
 use crate::protocols::{Codec, Encoded};
 use crate::reactor::{self, Key};
 use crate::transport::Transport;
@@ -66,9 +66,9 @@ pub(super) fn transmit<P: Codec>(
     let date = reactor::get().clock.date();
     let mut output = Output::new(&mut outbound, &date, ticket);
     let encoded = encode(&mut codec, &mut output);
-    let close_after = output.close_after;
+    let after = output.after;
     // A connection does not leave the table while it encodes.
-    let checked_in = visit(key, |visit| visit.check_in(before, codec, outbound, encoded, close_after));
+    let checked_in = visit(key, |visit| visit.check_in(before, codec, outbound, encoded, after));
     let (status, touched) = checked_in.unwrap_or((SendStatus::Closed, false));
     if let Encoded::Stray(reason) = encoded {
         log_stray(key, reason);
@@ -143,7 +143,7 @@ impl Visit<'_> {
         codec: P,
         outbound: Box<Outbound>,
         encoded: Encoded,
-        close_after: bool,
+        after: After,
     ) -> (SendStatus, bool) {
         self.put_codec(codec);
         let length = outbound.len();
@@ -155,8 +155,13 @@ impl Visit<'_> {
         if let Encoded::Stray(_) = encoded {
             return (SendStatus::Dropped, false);
         }
-        if close_after {
-            self.status = Status::Closing;
+        match after {
+            After::Stay => {}
+            After::Close => self.status = Status::Closing,
+            After::End => {
+                self.end();
+                return (SendStatus::Sent, false);
+            }
         }
         self.leave(before, length)
     }

@@ -45,6 +45,13 @@ pub trait Codec: sealed::Sealed + Default + 'static {
         0
     }
 
+    /// The app has been told of a [`Step::Head`] and gives it back; it takes the rest `in_pieces`, or wants the whole
+    /// message. Answers why the peer gets a refusal instead.
+    #[doc(hidden)]
+    fn go_on(&mut self, _head: Self::Message, _in_pieces: bool, _output: &mut Output<'_>) -> Option<&'static str> {
+        None
+    }
+
     /// Takes bytes that the app framed itself.
     #[doc(hidden)]
     fn encode_raw(&mut self, bytes: &[u8], output: &mut Output<'_>) -> Encoded {
@@ -105,6 +112,23 @@ pub enum Step<M> {
         /// The message.
         message: M,
     },
+    /// The head of a message ended after `consumed` bytes; the rest is to come. Only when [`Limits::tell_heads`] asks for
+    /// it, and to be given back by [`Codec::go_on`].
+    Head {
+        /// Bytes that are done with.
+        consumed: usize,
+        /// The message, without its body.
+        message: M,
+    },
+    /// A piece of the rest, for an app that takes it in pieces.
+    Piece {
+        /// Bytes that are done with.
+        consumed: usize,
+        /// How many of them, at their end, are the piece.
+        length: u32,
+        /// The message that ends with this piece.
+        last: Option<M>,
+    },
     /// The peer broke the protocol. What is to be said about it lies in the output; nothing more will be read.
     Refused(&'static str),
 }
@@ -148,13 +172,15 @@ pub enum Pace {
     Free,
 }
 
-/// The bounds a codec keeps.
-#[derive(Clone, Copy, Debug)]
+/// The bounds a codec keeps, and what else it is asked for.
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Limits {
     /// The largest message, head and body together, in bytes.
     pub max_package_size: usize,
     /// Whether a request whose method is none of the common ones is refused.
     pub common_methods_only: bool,
+    /// Whether the app is told of the head of a message whose body is to come.
+    pub tell_heads: bool,
 }
 
 /// A loop begins on this thread: from now on it keeps what later messages can use again.

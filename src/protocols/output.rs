@@ -31,13 +31,24 @@ pub struct Output<'a> {
     pub(crate) date: &'a [u8; 29],
     /// The message that the sending handle came with, 0 for none.
     pub(crate) ticket: u32,
-    /// Set by the codec: the connection closes once everything is written.
-    pub(crate) close_after: bool,
+    /// Set by the codec: what becomes of the connection.
+    pub(crate) after: After,
+}
+
+/// What becomes of a connection once everything is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum After {
+    /// It goes on.
+    Stay,
+    /// It closes.
+    Close,
+    /// The peer is still sending: it is told that this was all, and heard out.
+    End,
 }
 
 impl<'a> Output<'a> {
     pub(crate) fn new(queue: &'a mut Outbound, date: &'a [u8; 29], ticket: u32) -> Self {
-        Self { queue, date, ticket, close_after: false }
+        Self { queue, date, ticket, after: After::Stay }
     }
 
     /// Appends bytes by copying them.

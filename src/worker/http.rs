@@ -1,10 +1,43 @@
 //! What only workers of HTTP can be told.
 
 use super::Worker;
-use crate::protocols::http::Http;
+use crate::callback::CallbackResult;
+use crate::connection::TcpConnection;
+use crate::protocols::http::{Http, Request};
 
 /// # HTTP
 impl Worker<Http> {
+    /// Called with each request that has a body, when its head is complete and before the body is read; `on_message`
+    /// follows when it is.
+    ///
+    /// Here a request can be turned away before its body is sent: what is answered before the body is complete is the
+    /// connection's last answer, and nothing more is read. A client that waits for `100 Continue` is told to go on when
+    /// this returns without an answer. And here [`on_body`](TcpConnection::on_body) takes a body in pieces, which may then
+    /// be larger than [`max_package_size`](TcpConnection::set_max_package_size).
+    ///
+    /// ```
+    /// # use workerman::{Http, Response, Worker};
+    /// # let worker = Worker::<Http>::new("");
+    /// worker.on_head(|connection, request| {
+    ///     if request.header("authorization").is_none() {
+    ///         connection.send(Response::new(401, &[], "who are you?"));
+    ///     }
+    /// });
+    /// ```
+    pub fn on_head<F, R>(self, mut callback: F)
+    where
+        F: FnMut(TcpConnection<Http>, &Request) -> R + 'static,
+        R: CallbackResult,
+    {
+        self.with_handlers(|handlers| {
+            handlers.limit(|limits| limits.tell_heads = true);
+            handlers
+                .callbacks
+                .on_head
+                .set(Box::new(move |connection, request| callback(connection, request).into_result()));
+        });
+    }
+
     /// Sets whether only requests with one of the seven common methods reach the app, which PHP Workerman knows no others
     /// than: `GET`, `POST`, `PUT`, `DELETE`, `PATCH`, `HEAD` and `OPTIONS`, in upper case. From the next request on, all
     /// others are answered with 501 and the connection is closed, whatever the path.
@@ -22,6 +55,6 @@ impl Worker<Http> {
     #[doc(alias = "405")]
     #[doc(alias = "501")]
     pub fn set_common_methods_only(self, only: bool) {
-        self.with_handlers(|handlers| handlers.set_common_methods_only(only));
+        self.with_handlers(|handlers| handlers.limit(|limits| limits.common_methods_only = only));
     }
 }

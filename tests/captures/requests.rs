@@ -14,9 +14,10 @@ use std::time::Duration;
 
 use serde_json::Value;
 use workerman::testing::{Peer, Simulation};
-use workerman::{Http, Param, Params, Request, Response, TcpConnection, Worker};
+use workerman::{Http, Param, Params, Request, Response, TcpConnection, UploadError, Uploaded, Worker};
 
 use super::common::Log;
+use super::sha1::sha1;
 use super::{Findings, bytes, latin1, list, recorded, without_additions};
 
 const BETWEEN_SEGMENTS: Duration = Duration::from_millis(80);
@@ -146,11 +147,8 @@ fn compare(php: &Value, ours: &Request, found: &mut Findings) {
     compare_params("get", &php["get"], ours.get_all(), found);
     compare_post(&php["post"], ours, found);
     compare_cookies(&php["cookie"], ours, found);
-    for member in ["file", "trailer"] {
-        if php[member].as_object().is_some_and(|map| !map.is_empty()) || !list(&php[member]).is_empty() {
-            found.later.insert(member);
-        }
-    }
+    compare_files(&php["file"], ours, found);
+    compare_trailers(&php["trailer"], ours, found);
 }
 
 /// A head without the lines of one header, if `really`.
@@ -245,16 +243,67 @@ fn compare_cookies(php: &Value, ours: &Request, found: &mut Findings) {
 /// What PHP's `post()` has of a form.
 fn compare_post(php: &Value, ours: &Request, found: &mut Findings) {
     let content_type = ours.header("content-type").unwrap_or_default();
-    if content_type.contains("boundary=") {
-        if !elements(php).is_empty() {
-            found.later.insert("post");
-        }
-    } else if content_type.contains("json") {
+    if content_type.contains("json") && !content_type.contains("boundary=") {
         assert!(ours.post_all().is_empty(), "JSON is no form");
         #[cfg(feature = "json")]
         compare_json(php, ours, found);
     } else {
         compare_params("post", php, ours.post_all(), found);
+    }
+}
+
+/// Each file as a line: `name[name]=` and what PHP knows of it.
+fn compare_files(php: &Value, ours: &Request, found: &mut Findings) {
+    fn show_php(name: &str, value: &Value, lines: &mut Vec<String>) {
+        if value.get("tmp_file").is_none() {
+            for (inner, value) in elements(value) {
+                show_php(&format!("{name}[{inner}]"), value, lines);
+            }
+            return;
+        }
+        let text = |field: &str| String::from_utf8_lossy(&bytes(&value[field])).into_owned();
+        let fields = ["name", "full_path", "type", "sha1"].map(text).join("; ");
+        lines.push(format!("{name}={fields}; {}; error {}", value["size"], value["error"]));
+    }
+    fn show_ours(name: &str, uploaded: Uploaded<'_>, lines: &mut Vec<String>) {
+        match uploaded {
+            Uploaded::Array(array) => {
+                for (inner, uploaded) in array {
+                    show_ours(&format!("{name}[{inner}]"), uploaded, lines);
+                }
+            }
+            Uploaded::File(file) => {
+                let sha1 = sha1(&file.bytes().expect("it can be read"));
+                let error = file.error().map_or(0, UploadError::code);
+                let fields = [file.name(), file.full_path(), file.content_type(), &sha1].join("; ");
+                lines.push(format!("{name}={fields}; {}; error {error}", file.size()));
+            }
+        }
+    }
+    let (mut expected, mut files) = (Vec::new(), Vec::new());
+    for (name, value) in elements(php) {
+        show_php(&name, value, &mut expected);
+    }
+    for (name, uploaded) in ours.files() {
+        show_ours(name, uploaded, &mut files);
+    }
+    for change in super::changes(&expected, &files) {
+        found.differs(format!("file {}", change.escape_default()));
+    }
+}
+
+/// The last one of a name counts.
+fn compare_trailers(php: &Value, ours: &Request, found: &mut Findings) {
+    let names: Vec<_> = ours.trailers().map(|(name, _)| name.to_ascii_lowercase()).collect();
+    let mut trailers: Vec<_> =
+        names.iter().map(|name| format!("{name}={}", ours.trailer(name).unwrap_or_default())).collect();
+    trailers.dedup();
+    let mut expected = Vec::new();
+    for (name, value) in elements(php) {
+        show_php(&name, value, &mut expected);
+    }
+    for change in super::changes(&expected, &trailers) {
+        found.differs(format!("trailer {change}"));
     }
 }
 

@@ -21,7 +21,7 @@
 //! * memory follows what has arrived, never what a chunk declares; a declared size over the limit is refused before
 //!   its data arrive, and so is everything that is not data beyond its bound.
 //!
-//! Trailer fields are validated and dropped.
+//! Trailer fields are validated and handed on as they are.
 
 use std::io::Write as _;
 
@@ -45,11 +45,15 @@ pub(crate) fn encode_head(length: usize, out: &mut Vec<u8>) {
     let _ = write!(out, "{length:x}\r\n"); // a `Vec` takes every write
 }
 
-/// Whether there is more of the body to come.
+/// What comes next of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Progress {
-    More,
-    Done,
+pub(crate) enum Piece<'i> {
+    /// Data, never empty.
+    Data(&'i [u8]),
+    /// Bytes of the trailer fields, each of which ends with CRLF.
+    Trailers(&'i [u8]),
+    /// The body is complete.
+    End,
 }
 
 /// Why a body is refused. The connection cannot be used any further: where the body ends is not known.
@@ -94,17 +98,11 @@ pub(crate) struct Decoder {
 const _: () = assert!(size_of::<Decoder>() <= 32);
 
 impl Decoder {
-    /// Appends the data in `input` to `body` and tells how many bytes of `input` were consumed: all of them, unless
-    /// the body is done. The decoder is then ready for the next body. `limit` bounds the data of a whole body, also
-    /// when `body` is emptied between calls. After an error the decoder must not be used again.
-    pub(crate) fn decode(
-        &mut self,
-        input: &[u8],
-        body: &mut Vec<u8>,
-        limit: usize,
-    ) -> Result<(usize, Progress), Error> {
-        let mut rest = input;
-        while let Some((&byte, mut behind)) = rest.split_first() {
+    /// The next piece in `input`, which loses the bytes that were looked at; `None` when all were and more is needed.
+    /// After the end, the decoder is ready for the next body. `limit` bounds the data of a whole body. After an error the
+    /// decoder must not be used again.
+    pub(crate) fn next<'i>(&mut self, input: &mut &'i [u8], limit: usize) -> Result<Option<Piece<'i>>, Error> {
+        while let Some((&byte, behind)) = input.split_first() {
             self.state = match (self.state, byte) {
                 (State::Size, b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F') => self.digit(byte)?,
                 (State::Size, b'\r' | b';' | b' ' | b'\t') => {
@@ -121,31 +119,53 @@ impl Decoder {
                 (State::Extension, _) if is_text(byte) => self.extension(State::Extension)?,
                 (State::SizeLf, b'\n') if self.size > 0 => State::Data,
                 (State::SizeLf, b'\n') => self.start(State::Trailer),
-                (State::Data, _) => {
-                    let (data, after) = rest.split_at(self.size.min(rest.len()));
-                    // No `reserve`: the vector doubles by what has come, whatever was declared.
-                    body.extend_from_slice(data);
-                    self.size -= data.len();
-                    behind = after;
-                    if self.size == 0 { State::DataCr } else { State::Data }
-                }
+                (State::Data, _) => return Ok(Some(Piece::Data(self.take_data(input)))),
                 (State::DataCr, b'\r') => State::DataLf,
                 (State::DataLf, b'\n') => self.start(State::Size),
                 (State::Trailer, b'\r') => State::LastLf,
-                (State::Trailer | State::Name, _) if TOKEN.has(byte) => self.trailer(State::Name)?,
-                (State::Name, b':') => self.trailer(State::Value)?,
-                (State::Value, b'\r') => self.trailer(State::ValueLf)?,
-                (State::Value, _) if is_text(byte) => self.trailer(State::Value)?,
-                (State::ValueLf, b'\n') => self.trailer(State::Trailer)?,
+                (State::Trailer | State::Name | State::Value | State::ValueLf, _) => {
+                    return Ok(Some(Piece::Trailers(self.take_trailers(input)?)));
+                }
                 (State::LastLf, b'\n') => {
                     *self = Self::default();
-                    return Ok((input.len() - behind.len(), Progress::Done));
+                    *input = behind;
+                    return Ok(Some(Piece::End));
                 }
                 _ => return Err(Error::Malformed),
             };
-            rest = behind;
+            *input = behind;
         }
-        Ok((input.len(), Progress::More))
+        Ok(None)
+    }
+
+    fn take_data<'i>(&mut self, input: &mut &'i [u8]) -> &'i [u8] {
+        let (data, behind) = input.split_at(self.size.min(input.len()));
+        *input = behind;
+        self.size -= data.len();
+        if self.size == 0 {
+            self.state = State::DataCr;
+        }
+        data
+    }
+
+    /// Takes what there is of the trailer fields.
+    fn take_trailers<'i>(&mut self, input: &mut &'i [u8]) -> Result<&'i [u8], Error> {
+        let whole = *input;
+        while let Some((&byte, behind)) = input.split_first() {
+            let state = match (self.state, byte) {
+                (State::Trailer, b'\r') => break,
+                (State::Trailer | State::Name, _) if TOKEN.has(byte) => State::Name,
+                (State::Name, b':') => State::Value,
+                (State::Value, b'\r') => State::ValueLf,
+                (State::Value, _) if is_text(byte) => State::Value,
+                (State::ValueLf, b'\n') => State::Trailer,
+                _ => return Err(Error::Malformed),
+            };
+            count(&mut self.length, MAX_TRAILERS)?;
+            self.state = state;
+            *input = behind;
+        }
+        Ok(whole.get(..whole.len() - input.len()).unwrap_or_default())
     }
 
     /// Begins a new count of bytes.
@@ -179,11 +199,6 @@ impl Decoder {
         count(&mut self.extensions, MAX_EXTENSIONS)?;
         Ok(state)
     }
-
-    fn trailer(&mut self, state: State) -> Result<State, Error> {
-        count(&mut self.length, MAX_TRAILERS)?;
-        Ok(state)
-    }
 }
 
 fn count(bytes: &mut u16, max: u16) -> Result<(), Error> {
@@ -208,21 +223,28 @@ mod tests {
 
     const LIMIT: usize = 1 << 20;
 
-    /// What becomes of a body: its bytes, how many bytes of input it took, and whether it is done.
-    type Outcome = Result<(Vec<u8>, usize, Progress), Error>;
+    /// What becomes of a body: its bytes and trailers, how many bytes of input it took, and whether it is done.
+    type Outcome = Result<(Vec<u8>, Vec<u8>, usize, bool), Error>;
 
     /// Decodes pieces one after the other until the body is done.
     fn decode<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, limit: usize) -> Outcome {
-        let (mut decoder, mut body, mut total) = (Decoder::default(), Vec::new(), 0);
+        let (mut decoder, mut body, mut trailers, mut total) = (Decoder::default(), Vec::new(), Vec::new(), 0);
         for piece in pieces {
-            let (consumed, progress) = decoder.decode(piece, &mut body, limit)?;
-            total += consumed;
-            if progress == Progress::Done {
-                return Ok((body, total, progress));
+            let mut rest = piece;
+            while let Some(next) = decoder.next(&mut rest, limit)? {
+                match next {
+                    Piece::Data(data) => {
+                        assert!(!data.is_empty());
+                        body.extend_from_slice(data);
+                    }
+                    Piece::Trailers(fields) => trailers.extend_from_slice(fields),
+                    Piece::End => return Ok((body, trailers, total + piece.len() - rest.len(), true)),
+                }
             }
-            assert_eq!(consumed, piece.len(), "all is consumed until the body is done");
+            assert!(rest.is_empty(), "all is consumed until the body is done");
+            total += piece.len();
         }
-        Ok((body, total, Progress::More))
+        Ok((body, trailers, total, false))
     }
 
     /// Decodes whole, byte by byte and cut in two at every point, and insists on one outcome.
@@ -254,8 +276,17 @@ mod tests {
             ("5\r\nhello\r\n0\r\nsig:  a \t\u{e9} \r\n!#$%&'*+-.^_`|~09azAZ:\r\n\r\n", "hello"),
         ];
         for (input, body) in table {
-            let expected = Ok((body.as_bytes().to_vec(), input.len(), Progress::Done));
-            assert_eq!(decode_every_way(input.as_bytes(), LIMIT), expected, "{input:?}");
+            let (decoded, _, consumed, done) = decode_every_way(input.as_bytes(), LIMIT).unwrap();
+            assert_eq!((decoded.as_slice(), consumed, done), (body.as_bytes(), input.len(), true), "{input:?}");
+        }
+    }
+
+    #[test]
+    fn trailer_fields_are_handed_on_as_they_are() {
+        for fields in ["", "a: b\r\n", "Checksum:abc \r\nx-empty:\r\na: \u{e9}\t\r\n"] {
+            let input = format!("5;e\r\nhello\r\n0\r\n{fields}\r\nGET");
+            let (_, trailers, consumed, _) = decode_every_way(input.as_bytes(), LIMIT).unwrap();
+            assert_eq!((trailers.as_slice(), consumed), (fields.as_bytes(), input.len() - 3));
         }
     }
 
@@ -331,8 +362,8 @@ mod tests {
     fn a_body_that_is_not_done_asks_for_more() {
         let input = b"5;a=b\r\nhello\r\n0 ;c\r\nName: value\r\n\r\n";
         for cut in 0..input.len() {
-            let (_, consumed, progress) = decode([&input[..cut]], LIMIT).unwrap();
-            assert_eq!((consumed, progress), (cut, Progress::More));
+            let (_, _, consumed, done) = decode([&input[..cut]], LIMIT).unwrap();
+            assert_eq!((consumed, done), (cut, false));
         }
     }
 
@@ -349,28 +380,7 @@ mod tests {
         // Sizes that only together leave the range of a number.
         let both = [b"1\r\nx\r\n".repeat(2), b"7fffffffffffffff\r\n".to_vec()].concat();
         assert_eq!(decode_every_way(&both, isize::MAX as usize), Err(Error::TooLarge));
-        assert_eq!(decode_every_way(&both, usize::MAX).unwrap().2, Progress::More);
-    }
-
-    #[test]
-    fn the_limit_also_bounds_a_body_that_is_drained_between_calls() {
-        let (mut decoder, mut body) = (Decoder::default(), Vec::new());
-        for _ in 0..2 {
-            decoder.decode(b"5\r\nhello\r\n", &mut body, 12).unwrap();
-            body.clear();
-        }
-        assert_eq!(decoder.decode(b"5\r\n", &mut body, 12), Err(Error::TooLarge));
-    }
-
-    #[test]
-    fn memory_follows_what_arrived_and_not_what_was_declared() {
-        let (mut decoder, mut body) = (Decoder::default(), Vec::new());
-        decoder.decode(b"7fffffffffffffff\r\n", &mut body, usize::MAX).unwrap();
-        assert_eq!(body.capacity(), 0);
-        for arrived in 1..=5000 {
-            decoder.decode(b"x", &mut body, usize::MAX).unwrap();
-            assert!(body.capacity() <= 2 * arrived + 8);
-        }
+        assert!(!decode_every_way(&both, usize::MAX).unwrap().3);
     }
 
     #[test]
@@ -381,7 +391,7 @@ mod tests {
         assert_eq!(decode_every_way(format!("1{};", " ".repeat(256)).as_bytes(), LIMIT), Err(Error::Malformed));
 
         let full = chunk(256).repeat(64);
-        assert_eq!(decode([format!("{full}0\r\n\r\n").as_bytes()], LIMIT).unwrap().2, Progress::Done);
+        assert!(decode([format!("{full}0\r\n\r\n").as_bytes()], LIMIT).unwrap().3);
         assert_eq!(decode([format!("{full}0;").as_bytes()], LIMIT), Err(Error::Malformed));
         assert_eq!(decode([chunk(2).repeat(8193).as_bytes()], LIMIT), Err(Error::Malformed));
     }
@@ -389,11 +399,8 @@ mod tests {
     #[test]
     fn trailers_are_bounded() {
         let body = |length: usize| format!("0\r\n{}n:{}\r\n\r\n", "a: b\r\n".repeat(4), "v".repeat(length - 4 * 6 - 4));
-        assert_eq!(decode([body(8192).as_bytes()], LIMIT).unwrap().2, Progress::Done);
-        assert_eq!(
-            decode([format!("0;extension\r\n{}", &body(8192)[3..]).as_bytes()], LIMIT).unwrap().2,
-            Progress::Done
-        );
+        assert!(decode([body(8192).as_bytes()], LIMIT).unwrap().3);
+        assert!(decode([format!("0;extension\r\n{}", &body(8192)[3..]).as_bytes()], LIMIT).unwrap().3);
         assert_eq!(decode([body(8193).as_bytes()], LIMIT), Err(Error::Malformed));
         assert_eq!(decode([format!("0\r\n{}", "n".repeat(8193)).as_bytes()], LIMIT), Err(Error::Malformed));
         assert_eq!(decode([format!("0\r\n{}", "a:\r\n".repeat(2049)).as_bytes()], LIMIT), Err(Error::Malformed));
@@ -404,10 +411,8 @@ mod tests {
         let input = [b"3;e\r\none\r\n0\r\na: b\r\n\r\n".repeat(5000), b"GET".to_vec()].concat();
         let (mut decoder, mut rest) = (Decoder::default(), &input[..]);
         for _ in 0..5000 {
-            let mut body = Vec::new();
-            let (consumed, progress) = decoder.decode(rest, &mut body, 3).unwrap();
-            assert_eq!((body.as_slice(), progress), (&b"one"[..], Progress::Done));
-            rest = &rest[consumed..];
+            let pieces = [Piece::Data(b"one"), Piece::Trailers(b"a: b\r\n"), Piece::End];
+            assert_eq!(pieces.map(|_| decoder.next(&mut rest, 3).unwrap().unwrap()), pieces);
         }
         assert_eq!(rest, b"GET");
     }
@@ -463,18 +468,20 @@ mod tests {
                 body.extend(data);
             }
             push_size(&mut input, 0, last);
+            let mut fields = Vec::new();
             for (name, value) in trailers {
-                input.push(b'x');
-                input.extend(name.into_iter().filter(|byte| TOKEN.has(*byte)));
-                input.push(b':');
-                input.extend(value);
-                input.extend_from_slice(CRLF);
+                fields.push(b'x');
+                fields.extend(name.into_iter().filter(|byte| TOKEN.has(*byte)));
+                fields.push(b':');
+                fields.extend(value);
+                fields.extend_from_slice(CRLF);
             }
+            input.extend_from_slice(&fields);
             input.extend_from_slice(CRLF);
 
             let length = input.len();
             input.extend(next);
-            let expected = Ok((body.clone(), length, Progress::Done));
+            let expected = Ok((body.clone(), fields, length, true));
             prop_assert_eq!(&decode([&input[..]], body.len()), &expected);
             prop_assert_eq!(&decode(input.chunks(1), body.len()), &expected);
 

@@ -8,7 +8,7 @@ use super::headers::{Known, append};
 use super::response::Response;
 use super::sse::ServerSentEvents;
 use super::{Http, status};
-use crate::protocols::output::Output;
+use crate::protocols::output::{After, Output};
 use crate::protocols::{Encode, Encoded};
 
 const NO_REQUEST: Encoded = Encoded::Stray("no request is waiting for an answer here");
@@ -192,7 +192,9 @@ impl Http {
     pub(super) fn complete(&mut self, output: &mut Output<'_>, wants_close: bool) -> bool {
         self.exchange.set_phase(Phase::Idle);
         let close = wants_close || !self.exchange.keep_alive();
-        output.close_after |= close;
+        if close {
+            output.after = if self.is_receiving() { After::End } else { After::Close };
+        }
         close
     }
 }
@@ -218,7 +220,7 @@ impl Response {
 /// A complete answer that refuses the request and closes the connection.
 pub(super) fn refuse(refusal: Refusal, output: &mut Output<'_>) {
     let date = *output.date;
-    output.close_after = true;
+    output.after = After::End;
     let mut tail = output.tail();
     tail.extend_from_slice(b"HTTP/1.1 ");
     decimal(&mut tail, refusal.status.into());

@@ -35,6 +35,11 @@ impl Phase {
     pub(super) fn is_chunked(self) -> bool {
         matches!(self, Self::Chunked | Self::Parts)
     }
+
+    /// More of an answer that has begun is to come from the app.
+    pub(super) fn owes_parts(self) -> bool {
+        matches!(self, Self::Raw | Self::Parts | Self::PlainParts)
+    }
 }
 
 const PHASE: u32 = 32;
@@ -102,7 +107,11 @@ impl Exchange {
 
     /// The answer that has begun is the connection's last.
     pub(super) fn set_last(&mut self) {
-        self.0 &= !KEEP_ALIVE;
+        self.set_keep_alive(false);
+    }
+
+    pub(super) fn set_keep_alive(&mut self, keep_alive: bool) {
+        self.0 = self.0 & !KEEP_ALIVE | if keep_alive { KEEP_ALIVE } else { 0 };
     }
 
     /// The app has framed the last answer itself, and may not be done with it.

@@ -1,7 +1,58 @@
-//! A `multipart/form-data` body as its fields and files, collected while it arrives.
+//! A form in a body: its fields and files. A multipart one is collected while it arrives, if it is large.
+
+use std::borrow::Cow;
 
 use super::multipart::{Boundary, Decoder, Error, Event};
-use super::upload::{Upload, UploadedFile, Uploads};
+use super::params::Params;
+use super::request::Request;
+use super::upload::{Upload, UploadedFile};
+use super::uploads::Uploads;
+
+/// What a form has brought.
+#[derive(Default)]
+pub(super) struct Submitted {
+    pub(super) fields: Params,
+    pub(super) files: Vec<UploadedFile>,
+    /// The files by the names of their fields, each as its place in the list.
+    pub(super) names: Params,
+}
+
+impl Submitted {
+    /// All that is complete, as in PHP.
+    pub(super) fn new(mut form: Form) -> Self {
+        if let Err(error) = form.finish() {
+            log::debug!("a form is read up to its error: {error}");
+        }
+        let texts = form.fields.iter().map(|(name, text)| (name.as_str(), Cow::Borrowed(text.as_str())));
+        let places = form.files.iter().enumerate().map(|(at, (name, _))| (name.as_str(), at.to_string().into()));
+        let (fields, names) = (Params::of(texts), Params::of(places));
+        Self { fields, names, files: form.files.into_iter().map(|(_, file)| file).collect() }
+    }
+
+    fn read(request: &Request) -> Self {
+        let content_type = request.header("content-type").unwrap_or_default();
+        if may_be_urlencoded(content_type) {
+            return Self { fields: Params::parse(request.raw_body()), ..Self::default() };
+        }
+        let Ok(Some(boundary)) = Boundary::from_content_type(content_type.as_bytes()) else { return Self::default() };
+        let mut form = Form::new(&boundary, Uploads::default());
+        // An error stays, so the end tells it.
+        let _ = form.append(request.raw_body());
+        Self::new(form)
+    }
+}
+
+/// Whether a body of this type is to be read as `a=1&b=2`.
+fn may_be_urlencoded(content_type: &str) -> bool {
+    let content_type = content_type.to_ascii_lowercase();
+    !(content_type.contains("json") || content_type.contains("boundary=") || content_type.starts_with("multipart/"))
+}
+
+impl Request {
+    pub(super) fn submitted(&self) -> &Submitted {
+        self.rare().form.get_or_init(|| Submitted::read(self))
+    }
+}
 
 /// The parts that are complete, each kind in the order it came, names as sent.
 ///
@@ -70,5 +121,25 @@ impl Form {
     pub fn finish(&mut self) -> Result<(), Error> {
         self.open = Open::None;
         self.decoder.finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_is_no_form_when_it_says_it_is_something_else() {
+        for (content_type, is_read) in [
+            ("application/x-www-form-urlencoded; charset=utf-8", true),
+            ("text/plain", true),
+            ("", true),
+            ("application/JSON", false),
+            ("application/problem+json", false),
+            ("Multipart/mixed", false),
+            ("x/y; Boundary=z", false),
+        ] {
+            assert_eq!(may_be_urlencoded(content_type), is_read, "{content_type}");
+        }
     }
 }

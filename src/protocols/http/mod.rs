@@ -12,6 +12,9 @@
 //! Refused: 400, 413, 431, … and close          ▼
 //! ```
 //!
+//! An app that wants to know of heads is told before the body, with the exchange open from then on; what it answers
+//! before the body is complete is the connection's last.
+//!
 //! Invariants: a request takes exactly one answer; the next one is decoded when that is complete; an answer's bytes are
 //! framed by us, so what the app sends can never be read as a second answer.
 
@@ -23,9 +26,11 @@ mod cookie;
 mod encode;
 mod exchange;
 mod file;
+mod files;
 pub(crate) mod form;
 mod head;
 mod headers;
+mod incoming;
 #[cfg(feature = "json")]
 mod json;
 pub(crate) mod multipart;
@@ -33,6 +38,7 @@ mod params;
 mod parts;
 mod plain;
 mod range;
+mod receive;
 mod request;
 mod response;
 mod set_cookie;
@@ -41,7 +47,9 @@ mod static_file;
 mod status;
 mod stream;
 pub(crate) mod upload;
+pub(crate) mod uploads;
 
+pub use files::{Files, FilesIter, Uploaded};
 #[cfg(feature = "json")]
 pub use json::JsonError;
 pub use params::{Param, Params, ParamsIter};
@@ -52,13 +60,13 @@ pub use sse::ServerSentEvents;
 pub use stream::Chunk;
 pub use upload::{UploadError, UploadedFile};
 
-use super::output::Output;
+use super::output::{After, Output};
 use super::{Codec, Encoded, Limits, Pace, Stance, Step, reuse, sealed};
 use exchange::{Exchange, Phase};
-use head::{Framing, Head, Refusal};
+use head::Refusal;
+use incoming::Incoming;
 
-/// The methods that PHP Workerman knows; the others reach the app unless its worker wants none but these.
-const COMMON_METHODS: [&str; 7] = ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"];
+const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 /// The HTTP/1.1 protocol: `on_message` receives a [`Request`], `send` accepts a [`Response`], a [`ServerSentEvents`],
 /// a [`Chunk`], text or bytes.
@@ -87,20 +95,6 @@ enum Reading {
     Body(Box<Incoming>),
 }
 
-/// A request whose body is still arriving.
-#[derive(Debug)]
-struct Incoming {
-    head: Head,
-    rest: Rest,
-}
-
-#[derive(Debug)]
-enum Rest {
-    /// Bytes of the body that are still to come.
-    Length(usize),
-    Chunked(chunked::Decoder),
-}
-
 impl Default for Reading {
     fn default() -> Self {
         Self::Head { scanned: 0 }
@@ -123,7 +117,7 @@ impl Codec for Http {
             Reading::Body(_) => self.receive_body(input, limits),
         };
         result.unwrap_or_else(|refusal| {
-            encode::refuse(refusal, output);
+            self.refuse(refusal, output);
             Step::Refused(refusal.reason)
         })
     }
@@ -131,13 +125,13 @@ impl Codec for Http {
     #[inline]
     fn stance(&self) -> Stance {
         let (ready, owes, pace) = match (self.exchange.phase(), &self.reading) {
+            (phase, Reading::Body(_)) => (true, phase.owes_parts(), Pace::Body),
             // What is to come of an answer in parts is owed as one that has not begun is.
             (Phase::Open | Phase::Raw | Phase::Parts | Phase::PlainParts, _) => (false, true, Pace::Answer),
             (Phase::Chunked | Phase::Plain, _) => (false, false, Pace::Answer),
             (Phase::Idle, Reading::Head { scanned: 0 }) if self.exchange.ticket() == 0 => (true, false, Pace::New),
             (Phase::Idle, Reading::Head { scanned: 0 }) => (true, false, Pace::Between),
             (Phase::Idle, Reading::Head { .. }) => (true, false, Pace::Head),
-            (Phase::Idle, Reading::Body(_)) => (true, false, Pace::Body),
         };
         Stance { ready, owes, pace }
     }
@@ -145,6 +139,21 @@ impl Codec for Http {
     #[inline]
     fn ticket(&self) -> u32 {
         self.exchange.ticket()
+    }
+
+    fn go_on(&mut self, request: Request, in_pieces: bool, output: &mut Output<'_>) -> Option<&'static str> {
+        let Reading::Body(incoming) = &mut self.reading else { return None };
+        incoming.head.request = request;
+        if in_pieces {
+            incoming.hand_out();
+        } else if incoming.too_large {
+            self.refuse(Refusal::TOO_LARGE, output);
+            return Some(Refusal::TOO_LARGE.reason);
+        }
+        if incoming.head.expects_continue && self.exchange.phase() == Phase::Open {
+            output.bytes(CONTINUE);
+        }
+        None
     }
 
     fn encode_raw(&mut self, bytes: &[u8], output: &mut Output<'_>) -> Encoded {
@@ -178,8 +187,9 @@ impl Codec for Http {
 
     fn fail(&mut self, output: &mut Output<'_>) {
         if self.exchange.phase() == Phase::Open {
-            self.exchange.set_phase(Phase::Idle);
-            encode::refuse(Refusal { status: 500, reason: "a callback failed" }, output);
+            let receiving = self.is_receiving();
+            self.refuse(Refusal { status: 500, reason: "a callback failed" }, output);
+            output.after = if receiving { After::End } else { After::Close };
         }
     }
 
@@ -189,14 +199,15 @@ impl Codec for Http {
     }
 
     fn time_out(&mut self, output: &mut Output<'_>) {
-        encode::refuse(Refusal { status: 408, reason: "the request takes too long" }, output);
+        self.refuse(Refusal { status: 408, reason: "the request takes too long" }, output);
     }
 
     #[inline]
     fn park(self) -> Result<u64, Self> {
-        match self.reading {
-            Reading::Head { scanned } => Ok(self.exchange.bits() | u64::from(scanned) << Exchange::BITS),
-            Reading::Body(_) => Err(self),
+        let Self { reading, exchange } = self;
+        match reading {
+            Reading::Head { scanned } => Ok(exchange.bits() | u64::from(scanned) << Exchange::BITS),
+            Reading::Body(_) => Err(Self { reading, exchange }),
         }
     }
 
@@ -209,95 +220,17 @@ impl Codec for Http {
 }
 
 impl Http {
-    fn receive_head(
-        &mut self,
-        input: &[u8],
-        scanned: u16,
-        limits: &Limits,
-        output: &mut Output<'_>,
-    ) -> Result<Step<Request>, Refusal> {
-        let skipped = if scanned == 0 { head::leading_lines(input) } else { 0 };
-        let rest = input.get(skipped..).unwrap_or_default();
-        if rest == b"\r" {
-            // Perhaps half of one more empty line.
-            return Ok(Step::More { consumed: skipped });
-        }
-        let Some((head, length)) = head::read(rest, scanned)? else {
-            // At most the head's limit, or it had been refused.
-            self.reading = Reading::Head { scanned: u16::try_from(rest.len()).unwrap_or(u16::MAX) };
-            return Ok(Step::More { consumed: skipped });
-        };
-        self.reading = Reading::Head { scanned: 0 };
-        if limits.common_methods_only && !COMMON_METHODS.contains(&head.request.method()) {
-            return Err(Refusal { status: 501, reason: "a method that is none of the common ones" });
-        }
-        let too_large = |body: usize| length.saturating_add(body) > limits.max_package_size;
-        let done = skipped + length;
-        match head.framing {
-            Framing::None if too_large(0) => Err(Refusal::TOO_LARGE),
-            Framing::None => Ok(self.deliver(head, done)),
-            Framing::Length(body) if too_large(body) => Err(Refusal::TOO_LARGE),
-            Framing::Length(body) => self.begin_body(head, Rest::Length(body), input, done, limits, output),
-            Framing::Chunked if too_large(0) => Err(Refusal::TOO_LARGE),
-            Framing::Chunked => {
-                self.begin_body(head, Rest::Chunked(chunked::Decoder::default()), input, done, limits, output)
-            }
-        }
-    }
-
-    fn begin_body(
-        &mut self,
-        head: Head,
-        rest: Rest,
-        input: &[u8],
-        done: usize,
-        limits: &Limits,
-        output: &mut Output<'_>,
-    ) -> Result<Step<Request>, Refusal> {
-        if head.expects_continue && input.len() == done {
-            output.bytes(b"HTTP/1.1 100 Continue\r\n\r\n");
-        }
-        // Mostly all of the body has come along: a box is for what has not.
-        let mut incoming = Incoming { head, rest };
-        let (taken, complete) = incoming.take(input.get(done..).unwrap_or_default(), limits)?;
-        if complete {
-            return Ok(self.deliver(incoming.head, done + taken));
-        }
-        self.reading = Reading::Body(Box::new(incoming));
-        Ok(Step::More { consumed: done + taken })
-    }
-
-    fn receive_body(&mut self, input: &[u8], limits: &Limits) -> Result<Step<Request>, Refusal> {
-        let Reading::Body(mut incoming) = std::mem::take(&mut self.reading) else {
-            return Ok(Step::More { consumed: 0 });
-        };
-        let (consumed, complete) = incoming.take(input, limits)?;
-        if complete {
-            return Ok(self.deliver(incoming.head, consumed));
-        }
-        self.reading = Reading::Body(incoming);
-        Ok(Step::More { consumed })
-    }
-
+    /// Whether more of a body is to come.
     #[inline]
-    fn deliver(&mut self, head: Head, consumed: usize) -> Step<Request> {
-        self.exchange.begin(&head);
-        Step::Message { consumed, message: head.request }
+    fn is_receiving(&self) -> bool {
+        matches!(self.reading, Reading::Body(_))
     }
-}
 
-impl Incoming {
-    /// Takes what there is of the body; answers how many bytes that is, and whether it is all.
-    fn take(&mut self, bytes: &[u8], limits: &Limits) -> Result<(usize, bool), Refusal> {
-        let request = &mut self.head.request;
-        match &mut self.rest {
-            Rest::Length(rest) => {
-                let taken = bytes.len().min(*rest);
-                request.append_body(bytes.get(..taken).unwrap_or_default(), *rest);
-                *rest -= taken;
-                Ok((taken, *rest == 0))
-            }
-            Rest::Chunked(decoder) => request.append_chunks(decoder, bytes, limits.max_package_size),
+    /// Says why nothing more will be read, unless an answer has begun: it would be taken for a part of that.
+    fn refuse(&mut self, refusal: Refusal, output: &mut Output<'_>) {
+        if matches!(self.exchange.phase(), Phase::Idle | Phase::Open) {
+            self.exchange.set_phase(Phase::Idle);
+            encode::refuse(refusal, output);
         }
     }
 }

@@ -5,6 +5,7 @@
 
 use std::cell::OnceCell;
 
+use super::form::Submitted;
 use super::params::Params;
 use crate::protocols::pool;
 use crate::protocols::reuse::{Home, Reuse, Shelf};
@@ -34,10 +35,18 @@ pub(super) struct Parts {
     pub(super) target: String,
     pub(super) fields: Vec<Field>,
     pub(super) query: OnceCell<Params>,
-    /// Fields of a form in the body.
-    pub(super) post: OnceCell<Params>,
+    pub(super) rare: OnceCell<Box<Rare>>,
+}
+
+/// What few requests have, or are asked for.
+#[derive(Default)]
+pub(super) struct Rare {
+    /// Fields and files of a form in the body.
+    pub(super) form: OnceCell<Submitted>,
     /// Values that are not in the buffer as they are wanted: joined from several lines, or not UTF-8.
     pub(super) values: OnceCell<Box<[(String, String)]>>,
+    /// The lines behind a chunked body, as they came.
+    pub(super) trailers: Vec<u8>,
 }
 
 /// Where a header line is: its name, a colon, and its value between white space.
@@ -66,8 +75,9 @@ impl Reuse for Parts {
         self.target.clear();
         self.fields.clear();
         self.query.take();
-        self.post.take();
-        self.values.take();
+        if self.rare.get().is_some() {
+            self.rare.take();
+        }
     }
 }
 
@@ -141,10 +151,9 @@ mod tests {
     fn what_was_decoded_is_not_the_next_requests() {
         let mut parts = Parts::default();
         parts.query.get_or_init(|| Params::parse(b"a=1"));
-        parts.post.get_or_init(|| Params::parse(b"b=1"));
-        parts.values.get_or_init(Box::default);
+        parts.rare.get_or_init(Box::default).form.get_or_init(Submitted::default);
         parts.clear();
-        assert!(parts.query.get().is_none() && parts.post.get().is_none() && parts.values.get().is_none());
+        assert!(parts.query.get().is_none() && parts.rare.get().is_none());
     }
 
     #[test]

@@ -6,9 +6,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use super::chunked;
-use super::head::Refusal;
-use super::parts::{Field, Parts};
+use super::form::Submitted;
+use super::parts::{Field, Parts, Rare, trim};
 use crate::protocols::reuse::Lent;
 
 /// An HTTP request, as `on_message` receives it.
@@ -193,6 +192,38 @@ impl Request {
         &self.parts.buffer
     }
 
+    /// A trailer field of a chunked body by its name, in any case; the last one of several, as in PHP. It came after the
+    /// body, so let it decide nothing that a header is to decide (RFC 9110 §6.5).
+    ///
+    /// ```
+    /// # fn example(request: &workerman::Request) {
+    /// let checksum = request.trailer("Checksum");
+    /// # }
+    /// ```
+    pub fn trailer(&self, name: &str) -> Option<Cow<'_, str>> {
+        self.trailers().filter(|(known, _)| known.eq_ignore_ascii_case(name)).last().map(|(_, value)| value)
+    }
+
+    /// All trailer fields in the order they came, names as sent. Bytes that are not UTF-8 become U+FFFD.
+    ///
+    /// ```
+    /// # fn example(request: &workerman::Request) {
+    /// for (name, value) in request.trailers() {
+    ///     println!("{name}: {value}");
+    /// }
+    /// # }
+    /// ```
+    pub fn trailers(&self) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
+        let fields = self.parts.rare.get().map_or(&[][..], |rare| &rare.trailers);
+        let lines = fields.split(|byte| *byte == b'\n').filter_map(|line| {
+            let colon = line.iter().position(|byte| *byte == b':')?;
+            let (name, value) = line.split_at_checked(colon)?;
+            Some((name, trim(value.strip_suffix(b"\r").unwrap_or(value).get(1..)?)))
+        });
+        // A name is a token, so it is ASCII.
+        lines.map(|(name, value)| (std::str::from_utf8(name).unwrap_or_default(), String::from_utf8_lossy(value)))
+    }
+
     /// Whether the client lets the connection go on after the answer (RFC 9112 §9.3): unless it says `close`, and in
     /// HTTP/1.0 only if it says `keep-alive`. The framework acts upon it by itself.
     ///
@@ -287,20 +318,29 @@ impl Request {
         buffer.extend_from_slice(piece);
     }
 
-    /// Appends what `bytes` hold of a chunked body; answers how many were taken and whether the body is complete.
-    pub(super) fn append_chunks(
-        &mut self,
-        decoder: &mut chunked::Decoder,
-        bytes: &[u8],
-        limit: usize,
-    ) -> Result<(usize, bool), Refusal> {
-        // The limit is for head and body together.
-        let limit = limit.saturating_sub(usize::from(self.parts.head_length));
-        match decoder.decode(bytes, &mut self.parts.buffer, limit) {
-            Ok((taken, progress)) => Ok((taken, progress == chunked::Progress::Done)),
-            Err(chunked::Error::TooLarge) => Err(Refusal::TOO_LARGE),
-            Err(chunked::Error::Malformed) => Err(Refusal::malformed("malformed chunked body")),
-        }
+    /// The body is kept elsewhere.
+    pub(super) fn drop_body(&mut self) {
+        let parts = &mut *self.parts;
+        parts.buffer.truncate(usize::from(parts.head_length));
+        parts.buffer.shrink_to_fit();
+    }
+
+    pub(super) fn set_form(&mut self, form: Submitted) {
+        self.rare_mut().form = form.into();
+    }
+
+    pub(super) fn append_trailers(&mut self, fields: &[u8]) {
+        self.rare_mut().trailers.extend_from_slice(fields);
+    }
+
+    #[inline]
+    pub(super) fn rare(&self) -> &Rare {
+        self.parts.rare.get_or_init(Box::default)
+    }
+
+    fn rare_mut(&mut self) -> &mut Rare {
+        self.rare();
+        self.parts.rare.get_mut().expect("it has just been made")
     }
 
     /// Path and query of the target.
@@ -312,7 +352,7 @@ impl Request {
 
     #[cold]
     fn joined_value(&self, name: &str) -> Option<&str> {
-        let values = self.parts.values.get_or_init(|| {
+        let values = self.rare().values.get_or_init(|| {
             let mut values: Vec<(String, String)> = Vec::new();
             for (name, value) in self.headers() {
                 match values.iter_mut().find(|(known, _)| known.eq_ignore_ascii_case(name)) {

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::protocols::output::Outbound;
 
-const LIMITS: Limits = Limits { max_package_size: 1024 * 1024, common_methods_only: false };
+const LIMITS: Limits = Limits { max_package_size: 1024 * 1024, common_methods_only: false, tell_heads: false };
 const DATE: &[u8; 29] = b"Sun, 06 Nov 1994 08:49:37 GMT";
 
 /// Everything an app can see of a request.
@@ -48,23 +48,50 @@ struct Outcome {
 
 /// Feeds pieces as a connection does: what was not consumed comes again, and the codec is parked in between.
 fn feed<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, limits: &Limits) -> Outcome {
+    feed_app(pieces, limits, false)
+}
+
+/// The same for an app that takes bodies in pieces, if it is told of heads.
+fn feed_app<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, limits: &Limits, in_pieces: bool) -> Outcome {
     let (mut outcome, mut codec, mut waiting) = (Outcome::default(), Http::default(), Vec::new());
+    let mut body = Vec::new();
     for piece in pieces {
         waiting.extend_from_slice(piece);
         let mut done = 0;
         while done < waiting.len() {
             let mut queue = Outbound::default();
-            let step = codec.receive(&waiting[done..], limits, &mut Output::new(&mut queue, DATE, 0));
+            let mut output = Output::new(&mut queue, DATE, 0);
+            let mut step = codec.receive(&waiting[done..], limits, &mut output);
+            if let Step::Head { consumed, message } = step {
+                assert!(limits.tell_heads && message.raw_body().is_empty() && codec.stance().ready);
+                step = codec.go_on(message, in_pieces, &mut output).map_or(Step::More { consumed }, Step::Refused);
+                if let Step::More { consumed } = step {
+                    done += consumed;
+                    continue;
+                }
+            }
+            let mut deliver = |request: Request, body: &mut Vec<u8>| {
+                let mut seen = Seen::from(request);
+                assert!(body.is_empty() || seen.body.is_empty());
+                seen.body.append(body);
+                outcome.messages.push(seen);
+            };
             match step {
                 Step::Message { consumed, message } => {
                     done += consumed;
-                    outcome.messages.push(message.into());
+                    deliver(message, &mut body);
+                }
+                Step::Piece { consumed, length, last } => {
+                    assert!(in_pieces && length > 0);
+                    done += consumed;
+                    body.extend_from_slice(&waiting[done - length as usize..done]);
+                    last.into_iter().for_each(|request| deliver(request, &mut body));
                 }
                 Step::More { consumed } => {
                     done += consumed;
                     break;
                 }
-                Step::Refused(_) => {
+                Step::Head { .. } | Step::Refused(_) => {
                     let answer = String::from_utf8(queue.as_single().unwrap().to_vec()).unwrap();
                     assert!(answer.starts_with("HTTP/1.1 ") && answer.ends_with("\r\n\r\n"), "{answer}");
                     assert!(answer.contains("\r\nConnection: close\r\nContent-Length: 0\r\n"), "{answer}");
@@ -91,6 +118,12 @@ fn outcome_with(input: &[u8], limits: &Limits) -> Outcome {
         assert!(same, "{how}, {} is not the same as {whole:?}", input.escape_ascii());
     };
     assert_same(feed(input.chunks(1), limits), "byte by byte");
+    let told = Limits { tell_heads: true, ..*limits };
+    assert_same(feed([input], &told), "told of heads");
+    if whole.refused != Some(413) {
+        assert_same(feed_app([input], &told, true), "in pieces");
+        assert_same(feed_app(input.chunks(1), &told, true), "in pieces, byte by byte");
+    }
     for cut in 1..input.len() {
         let (head, tail) = input.split_at(cut);
         assert_same(feed([head, tail], limits), &format!("cut at {cut}"));

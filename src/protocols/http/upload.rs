@@ -16,24 +16,7 @@ use std::sync::OnceLock;
 use tempfile::{Builder, NamedTempFile, TempPath};
 
 use super::multipart::PartHead;
-
-/// Larger files are stored on disk.
-const IN_MEMORY: usize = 64 * 1024;
-
-/// Where files are kept, and from which size on disk.
-#[derive(Clone, Debug)]
-pub struct Uploads {
-    /// The most bytes of a file that stay in memory.
-    pub in_memory: usize,
-    /// Where temporary files are made.
-    pub directory: PathBuf,
-}
-
-impl Default for Uploads {
-    fn default() -> Self {
-        Self { in_memory: IN_MEMORY, directory: std::env::temp_dir() }
-    }
-}
+use super::uploads::Uploads;
 
 /// Why an uploaded file has no contents; PHP's `UPLOAD_ERR_` constants.
 ///

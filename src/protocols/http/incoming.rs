@@ -1,0 +1,161 @@
+//! A request whose body is arriving: where the body ends, and where its bytes go.
+//!
+//! ```text
+//!   Small ── more than 64 KiB ──┬──▶ Large: into the request, like the small ones
+//!     │                         └──▶ Form: a multipart form, as its fields and files
+//!     └── the app wants it ────────▶ Pieces: to the app, and not kept
+//! ```
+//!
+//! Invariants: limits bite on declared sizes, before the bytes arrive; room grows with what has arrived, never past what
+//! was declared; each byte is looked at once.
+
+use super::chunked::{self, Piece};
+use super::form::{Form, Submitted};
+use super::head::{Head, Refusal};
+use super::multipart::Boundary;
+use super::uploads::{self, Uploads};
+use crate::protocols::Limits;
+
+#[derive(Debug)]
+pub(super) struct Incoming {
+    pub(super) head: Head,
+    rest: Rest,
+    place: Place,
+    /// The app has been told of the head.
+    pub(super) told: bool,
+    /// What is declared is more than a request may have, unless the app takes it in pieces.
+    pub(super) too_large: bool,
+}
+
+/// How the end of the body is found.
+#[derive(Debug)]
+pub(super) enum Rest {
+    /// Bytes of the body that are still to come.
+    Length(usize),
+    Chunked(chunked::Decoder),
+}
+
+#[derive(Debug)]
+enum Place {
+    Small,
+    Large,
+    Form(Box<Form>),
+    Pieces,
+}
+
+impl Incoming {
+    #[inline]
+    pub(super) fn new(head: Head, rest: Rest, too_large: bool) -> Self {
+        Self { head, rest, place: Place::Small, told: false, too_large }
+    }
+
+    /// From now on the app takes the body.
+    pub(super) fn hand_out(&mut self) {
+        self.place = Place::Pieces;
+    }
+
+    pub(super) fn is_handed_out(&self) -> bool {
+        matches!(self.place, Place::Pieces)
+    }
+
+    /// Whether nothing is missing, as far as that can be known.
+    pub(super) fn is_complete(&self) -> bool {
+        matches!(self.rest, Rest::Length(0))
+    }
+
+    /// Takes what there is of the body; answers how many bytes that is, and whether it is all.
+    #[inline]
+    pub(super) fn take(&mut self, bytes: &[u8], limits: &Limits) -> Result<(usize, bool), Refusal> {
+        let mut rest = bytes;
+        while let Some(piece) = self.next(&mut rest, limits)? {
+            match piece {
+                Piece::Data(data) => self.keep(data),
+                Piece::Trailers(fields) => self.head.request.append_trailers(fields),
+                Piece::End => {
+                    self.finish();
+                    return Ok((bytes.len() - rest.len(), true));
+                }
+            }
+        }
+        Ok((bytes.len(), false))
+    }
+
+    /// The next piece of a body that is handed out.
+    pub(super) fn next_data<'i>(
+        &mut self,
+        input: &mut &'i [u8],
+        limits: &Limits,
+    ) -> Result<Option<Piece<'i>>, Refusal> {
+        loop {
+            match self.next(input, limits)? {
+                Some(Piece::Trailers(fields)) => self.head.request.append_trailers(fields),
+                piece => return Ok(piece),
+            }
+        }
+    }
+
+    #[inline]
+    fn next<'i>(&mut self, input: &mut &'i [u8], limits: &Limits) -> Result<Option<Piece<'i>>, Refusal> {
+        match &mut self.rest {
+            Rest::Length(0) => Ok(Some(Piece::End)),
+            Rest::Length(_) if input.is_empty() => Ok(None),
+            Rest::Length(rest) => {
+                let (data, behind) = input.split_at(input.len().min(*rest));
+                *input = behind;
+                *rest -= data.len();
+                Ok(Some(Piece::Data(data)))
+            }
+            Rest::Chunked(decoder) => {
+                // The limit is for head and body together.
+                let limit = match self.place {
+                    Place::Pieces => usize::MAX,
+                    _ => limits.max_package_size.saturating_sub(self.head.request.raw_head().len() + 4),
+                };
+                decoder.next(input, limit).map_err(|error| match error {
+                    chunked::Error::TooLarge => Refusal::TOO_LARGE,
+                    chunked::Error::Malformed => Refusal::malformed("malformed chunked body"),
+                })
+            }
+        }
+    }
+
+    #[inline]
+    fn keep(&mut self, data: &[u8]) {
+        if let Place::Small = self.place
+            && self.head.request.raw_body().len() + data.len() > uploads::in_memory()
+        {
+            self.outgrow();
+        }
+        match &mut self.place {
+            // An error stays, so the end tells it.
+            Place::Form(form) => drop(form.append(data)),
+            _ => {
+                let behind = if let Rest::Length(rest) = self.rest { rest } else { usize::MAX - data.len() };
+                self.head.request.append_body(data, behind + data.len());
+            }
+        }
+    }
+
+    /// The body is no small one: if it is a form, its files go to disk.
+    #[cold]
+    fn outgrow(&mut self) {
+        let request = &mut self.head.request;
+        let content_type = request.header("content-type").unwrap_or_default();
+        self.place = match Boundary::from_content_type(content_type.as_bytes()) {
+            Ok(Some(boundary)) => {
+                let mut form = Box::new(Form::new(&boundary, Uploads::default()));
+                let _ = form.append(request.raw_body());
+                request.drop_body();
+                Place::Form(form)
+            }
+            _ => Place::Large,
+        };
+    }
+
+    #[inline]
+    fn finish(&mut self) {
+        if let Place::Form(form) = std::mem::replace(&mut self.place, Place::Large) {
+            self.head.request.set_form(Submitted::new(*form));
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! From bytes to requests: the head, then the body if there is one.
+
+use super::chunked::{self, Piece};
+use super::exchange::Phase;
+use super::head::{self, Framing, Head, Refusal};
+use super::incoming::{Incoming, Rest};
+use super::request::Request;
+use super::{CONTINUE, Http, Reading};
+use crate::protocols::output::Output;
+use crate::protocols::{Limits, Step};
+
+/// The methods that PHP Workerman knows; the others reach the app unless its worker wants none but these.
+const COMMON_METHODS: [&str; 7] = ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"];
+
+/// A piece of a body has at most so many bytes.
+const MAX_PIECE: usize = 64 * 1024;
+
+impl Http {
+    pub(super) fn receive_head(
+        &mut self,
+        input: &[u8],
+        scanned: u16,
+        limits: &Limits,
+        output: &mut Output<'_>,
+    ) -> Result<Step<Request>, Refusal> {
+        let skipped = if scanned == 0 { head::leading_lines(input) } else { 0 };
+        let rest = input.get(skipped..).unwrap_or_default();
+        if rest == b"\r" {
+            // Perhaps half of one more empty line.
+            return Ok(Step::More { consumed: skipped });
+        }
+        let Some((head, length)) = head::read(rest, scanned)? else {
+            // At most the head's limit, or it had been refused.
+            self.reading = Reading::Head { scanned: u16::try_from(rest.len()).unwrap_or(u16::MAX) };
+            return Ok(Step::More { consumed: skipped });
+        };
+        self.reading = Reading::Head { scanned: 0 };
+        if limits.common_methods_only && !COMMON_METHODS.contains(&head.request.method()) {
+            return Err(Refusal { status: 501, reason: "a method that is none of the common ones" });
+        }
+        let too_large = |body: usize| length.saturating_add(body) > limits.max_package_size;
+        let done = skipped + length;
+        let (rest, too_large) = match head.framing {
+            Framing::None if too_large(0) => return Err(Refusal::TOO_LARGE),
+            Framing::None => return Ok(self.deliver(head, done)),
+            Framing::Length(body) => (Rest::Length(body), too_large(body)),
+            Framing::Chunked => (Rest::Chunked(chunked::Decoder::default()), too_large(0)),
+        };
+        let incoming = Incoming::new(head, rest, too_large);
+        let body = input.get(done..).unwrap_or_default();
+        if limits.tell_heads {
+            Ok(self.tell(incoming, body, done))
+        } else {
+            self.begin_body(incoming, body, done, limits, output)
+        }
+    }
+
+    /// Hands the head out, for the app to have a look at it. The exchange begins here, so that the app may answer.
+    fn tell(&mut self, mut incoming: Incoming, body: &[u8], done: usize) -> Step<Request> {
+        self.exchange.begin(&incoming.head);
+        // The answer may begin before it is known whether the body ends well.
+        self.exchange.set_last();
+        incoming.head.expects_continue &= body.is_empty();
+        incoming.told = true;
+        let request = std::mem::replace(&mut incoming.head.request, Request::empty());
+        self.reading = Reading::Body(Box::new(incoming));
+        Step::Head { consumed: done, message: request }
+    }
+
+    fn begin_body(
+        &mut self,
+        mut incoming: Incoming,
+        body: &[u8],
+        done: usize,
+        limits: &Limits,
+        output: &mut Output<'_>,
+    ) -> Result<Step<Request>, Refusal> {
+        if incoming.too_large {
+            return Err(Refusal::TOO_LARGE);
+        }
+        if incoming.head.expects_continue && body.is_empty() {
+            output.bytes(CONTINUE);
+        }
+        // Mostly all of the body has come along: a box is for what has not.
+        let (taken, complete) = incoming.take(body, limits)?;
+        if complete {
+            return Ok(self.deliver(incoming.head, done + taken));
+        }
+        self.reading = Reading::Body(Box::new(incoming));
+        Ok(Step::More { consumed: done + taken })
+    }
+
+    pub(super) fn receive_body(&mut self, input: &[u8], limits: &Limits) -> Result<Step<Request>, Refusal> {
+        let Reading::Body(mut incoming) = std::mem::take(&mut self.reading) else {
+            return Ok(Step::More { consumed: 0 });
+        };
+        if incoming.is_handed_out() {
+            return self.receive_piece(incoming, input, limits);
+        }
+        let (consumed, complete) = incoming.take(input, limits)?;
+        if !complete {
+            self.reading = Reading::Body(incoming);
+            return Ok(Step::More { consumed });
+        }
+        Ok(match self.close_body(*incoming) {
+            Some(message) => Step::Message { consumed, message },
+            None => Step::More { consumed },
+        })
+    }
+
+    /// Finds the next piece of a body that the app takes in pieces.
+    fn receive_piece(
+        &mut self,
+        mut incoming: Box<Incoming>,
+        input: &[u8],
+        limits: &Limits,
+    ) -> Result<Step<Request>, Refusal> {
+        let input = input.get(..MAX_PIECE).unwrap_or(input);
+        let mut rest = input;
+        let piece = incoming.next_data(&mut rest, limits)?;
+        let consumed = input.len() - rest.len();
+        let is_last = piece == Some(Piece::End) || incoming.is_complete();
+        let last = if is_last {
+            self.close_body(*incoming)
+        } else {
+            self.reading = Reading::Body(incoming);
+            None
+        };
+        Ok(match (piece, last) {
+            (Some(Piece::Data(data)), last) => {
+                Step::Piece { consumed, length: u32::try_from(data.len()).unwrap_or(u32::MAX), last }
+            }
+            (_, Some(message)) => Step::Message { consumed, message },
+            _ => Step::More { consumed },
+        })
+    }
+
+    /// The body is complete. Nothing is to be delivered of a request that was answered before.
+    fn close_body(&mut self, incoming: Incoming) -> Option<Request> {
+        match self.exchange.phase() {
+            _ if !incoming.told => self.exchange.begin(&incoming.head),
+            Phase::Idle => return None,
+            Phase::Open => self.exchange.set_keep_alive(incoming.head.keep_alive),
+            _ => {}
+        }
+        Some(incoming.head.request)
+    }
+
+    #[inline]
+    fn deliver(&mut self, head: Head, consumed: usize) -> Step<Request> {
+        self.exchange.begin(&head);
+        Step::Message { consumed, message: head.request }
+    }
+}
