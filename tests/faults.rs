@@ -22,3 +22,5 @@ mod slow_readers;
 mod storms;
 #[path = "faults/target.rs"]
 mod target;
+#[path = "faults/uploads.rs"]
+mod uploads;

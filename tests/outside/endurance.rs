@@ -74,6 +74,12 @@ fn main() -> workerman::Result<()> {
             counters.large_closes += u64::from(counters.large.remove(&connection.id()));
         })
     });
+    worker.on_head(move |connection, request: &Request| {
+        if request.path() == "/pieces" {
+            connection.set(0_usize);
+            connection.on_body(move |connection, piece| connection.with(|length: &mut usize| *length += piece.len()));
+        }
+    });
     worker.on_message(move |connection, request| answer(worker, connection, &request));
     Worker::run_all()
 }
@@ -100,6 +106,8 @@ fn answer(worker: Worker<Http>, connection: Connection, request: &Request) {
             connection.send(vec![b'x'; LARGE]);
         }
         "/some" => drop(connection.send(&PIECE[..KIB])),
+        "/upload" => drop(connection.send(format!("{}\n\n", uploaded(request)))),
+        "/pieces" => drop(connection.send(format!("{}\n\n", connection.get::<usize>().unwrap_or_default()))),
         "/never" => {}
         "/panic" => fail(worker),
         "/panics" => panic_in_timers(worker, connection, number(request)),
@@ -110,6 +118,12 @@ fn answer(worker: Worker<Http>, connection: Connection, request: &Request) {
         "/publish" => publish(worker, connection, number(request)),
         _ => drop(connection.send("ok\n")),
     }
+}
+
+/// How many bytes a body or the files in it have.
+fn uploaded(request: &Request) -> u64 {
+    let files: u64 = request.files().list().map(|file| file.size()).sum();
+    files + request.raw_body().len() as u64
 }
 
 /// The number in `?n=…`.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::form::may_be_urlencoded;
 use super::params::{Param, Params, ParamsIter};
 use super::request::Request;
 use super::upload::UploadedFile;
@@ -49,6 +50,11 @@ impl Request {
     /// # }
     /// ```
     pub fn files(&self) -> Files<'_> {
+        static NONE: Params = Params::new();
+        // Asking for files is no reason to take another body apart.
+        if self.header("content-type").is_none_or(may_be_urlencoded) {
+            return Files { names: &NONE, files: &[] };
+        }
         let submitted = self.submitted();
         Files { names: &submitted.names, files: &submitted.files }
     }

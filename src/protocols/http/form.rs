@@ -43,7 +43,7 @@ impl Submitted {
 }
 
 /// Whether a body of this type is to be read as `a=1&b=2`.
-fn may_be_urlencoded(content_type: &str) -> bool {
+pub(super) fn may_be_urlencoded(content_type: &str) -> bool {
     let content_type = content_type.to_ascii_lowercase();
     !(content_type.contains("json") || content_type.contains("boundary=") || content_type.starts_with("multipart/"))
 }

@@ -200,6 +200,10 @@ impl Params {
         params
     }
 
+    pub(super) const fn new() -> Self {
+        Self { entries: Vec::new(), next: 0 }
+    }
+
     /// Those of names and values that are decoded already.
     pub(super) fn of<'a>(pairs: impl Iterator<Item = (&'a str, Cow<'a, str>)>) -> Self {
         let mut params = Self::default();
