@@ -64,6 +64,7 @@ mod worker;
 pub use callback::{CallbackResult, PanicPolicy};
 pub use connection::{CONNECT_FAIL, Deadlines, SEND_FAIL, SendStatus, Status, TcpConnection};
 pub use error::{BoxError, Error, Result};
+pub use protocols::frame::Frame;
 #[cfg(feature = "json")]
 pub use protocols::http::JsonError;
 pub use protocols::http::{
@@ -71,6 +72,7 @@ pub use protocols::http::{
     ServerSentEvents, UploadError, Uploaded, UploadedFile,
 };
 pub use protocols::tcp::Tcp;
+pub use protocols::text::Text;
 pub use protocols::{Codec, Encode};
 pub use reactor::LoopError;
 pub use task::LoopHandle;

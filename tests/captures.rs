@@ -17,6 +17,8 @@ mod sha1;
 mod connections;
 #[path = "captures/differences.rs"]
 mod differences;
+#[path = "captures/messages.rs"]
+mod messages;
 #[path = "captures/requests.rs"]
 mod requests;
 #[path = "captures/responses.rs"]
@@ -60,6 +62,11 @@ fn answers_leave_as_in_php_except_where_the_list_says_why_not() {
 #[test]
 fn connections_live_as_in_php_except_where_the_list_says_why_not() {
     check(include_str!("captures/connection_semantics.jsonl"), 58, &differences::CONNECTIONS, connections::replay);
+}
+
+#[test]
+fn lines_frames_and_bytes_arrive_as_in_php_except_where_the_list_says_why_not() {
+    check(include_str!("captures/text_frame_custom.jsonl"), 35, &differences::MESSAGES, messages::replay);
 }
 
 /// Replays all cases of a file and compares what is found with the list, both ways.

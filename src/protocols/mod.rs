@@ -9,17 +9,19 @@
 //! * a codec at rest fits in eight bytes ([`Codec::park`]), so an idle connection owns no memory for it.
 
 pub(crate) mod file;
+pub(crate) mod frame;
 pub(crate) mod http;
 pub(crate) mod output;
 pub(crate) mod pool;
 pub(crate) mod reuse;
 pub(crate) mod tcp;
+pub(crate) mod text;
 
 use output::Output;
 
 /// A protocol: what is between the bytes of a connection and its messages.
 ///
-/// Implemented by [`Http`](crate::Http) and [`Tcp`](crate::Tcp); sealed for now, protocols of your own come later.
+/// Implemented by [`Http`](crate::Http), [`Tcp`](crate::Tcp), [`Text`](crate::Text) and [`Frame`](crate::Frame); sealed for now, protocols of your own come later.
 #[doc(alias = "ProtocolInterface")]
 pub trait Codec: sealed::Sealed + Default + 'static {
     /// What `on_message` receives.
@@ -89,7 +91,7 @@ pub trait Codec: sealed::Sealed + Default + 'static {
     message = "`{M}` cannot be sent over `{Self}`",
     label = "not a message of this protocol",
     note = "an `Http` connection sends a `Response`, a `ServerSentEvents` (or a reference to one), a `Chunk`, text or bytes",
-    note = "a `Tcp` connection sends text or bytes: `&str`, `String`, `&[u8]`, `Vec<u8>`"
+    note = "a `Tcp`, `Text` or `Frame` connection sends text or bytes: `&str`, `String`, `&[u8]`, `Vec<u8>`"
 )]
 pub trait Encode<M>: Codec {
     /// Appends the message's bytes to `output`, or says why it has no place on this connection now.

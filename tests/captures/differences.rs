@@ -380,3 +380,19 @@ pub(crate) static CONNECTIONS: List = List {
     ],
     agreed: &[],
 };
+
+/// `text_frame_custom.jsonl`
+pub(crate) static MESSAGES: List = List {
+    later: &[],
+    differences: &[
+        (
+            "a message may have as many bytes as the limit says; PHP's text protocol wants one less",
+            &[("text_max_package_reached", "messages=abcde; wire=abcde\\n; open")],
+        ),
+        (
+            "the length of a frame counts itself, so one below 4 is none; PHP waits for ever, or reads on in the middle",
+            &[("frame_length_zero", "eof"), ("frame_length_3", "wire=")],
+        ),
+    ],
+    agreed: &[],
+};
