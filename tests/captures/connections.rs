@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use workerman::testing::{Peer, Simulation};
-use workerman::{Codec, Encode, Http, Status, Tcp, TcpConnection, Timer, TimerId, Worker};
+use workerman::{Codec, Encode, Http, Status, Tcp, TcpConnection, Text, Timer, TimerId, Worker};
 
 use super::responses::{Message, as_php, lines, returned};
 use super::timeline::{Recording, show};
@@ -44,6 +44,12 @@ impl Replayed for Tcp {
     fn describe(message: &Vec<u8>) -> (Value, String) {
         let text = recorded(message);
         (Value::from(text.clone()), text)
+    }
+}
+
+impl Replayed for Text {
+    fn describe(line: &String) -> (Value, String) {
+        (Value::from(line.clone()), line.clone())
     }
 }
 
@@ -271,7 +277,8 @@ pub(crate) fn replay(case: &Value) -> Findings {
         _ if !found.later.is_empty() => {}
         Some("tcp") => replay_on::<Tcp>(case, &mut found),
         Some("http") => replay_on::<Http>(case, &mut found),
-        _ => drop(found.later.insert("Text")),
+        Some("text") => replay_on::<Text>(case, &mut found),
+        other => panic!("{other:?} is not known"),
     }
     found
 }

@@ -339,7 +339,6 @@ pub(crate) static RESPONSES: List = List {
 pub(crate) static CONNECTIONS: List = List {
     later: &[
         ("linger_timeout, protocol, recv_buffer_queue_size, transport", &["accessors"]),
-        ("Text", &["end_stops_text_messages"]),
         ("pipe", &["pipe_backend_closes", "pipe_data_before_backend_connected"]),
         (
             "client connections",
