@@ -10,5 +10,8 @@ mod http_conformance {}
 mod performance {}
 #[doc = include_str!("../docs/porting.md")]
 mod porting {}
+#[cfg(feature = "session")]
+#[doc = include_str!("../docs/sessions.md")]
+mod sessions {}
 #[doc = include_str!("../docs/sse.md")]
 mod sse {}

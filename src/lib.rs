@@ -40,6 +40,7 @@
 //! # Features
 //!
 //! * `json` (off by default): `Request::json` reads a body into a type of the app's; takes in `serde` and `serde_json`.
+//! * `session` (off by default): `Request::session`, with handlers for memory and files; takes in `json` and `getrandom`.
 
 #![forbid(unsafe_code)]
 #![doc(test(attr(deny(warnings), allow(dead_code, unused_variables))))]
@@ -53,6 +54,8 @@ mod docs;
 mod error;
 mod protocols;
 mod reactor;
+#[cfg(feature = "session")]
+mod session;
 mod shared;
 mod task;
 #[doc(hidden)]
@@ -75,6 +78,8 @@ pub use protocols::tcp::Tcp;
 pub use protocols::text::Text;
 pub use protocols::{Codec, Encode};
 pub use reactor::LoopError;
+#[cfg(feature = "session")]
+pub use session::{FileSessionHandler, MemorySessionHandler, Session, SessionConfig, SessionError, SessionHandler};
 pub use task::LoopHandle;
 pub use timer::{DelayCallback, Interval, Timer, TimerCallback, TimerId};
 pub use worker::{Connections, Worker};

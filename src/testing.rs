@@ -29,9 +29,17 @@ impl Simulation {
     pub fn new() -> Self {
         let reactor = reactor::get();
         reactor.clock.make_manual();
+        #[cfg(feature = "session")]
+        reactor.random.make_seeded(0);
         callback::set_policy(PanicPolicy::Propagate);
         connection::install();
         Self { running: reactor.enter(), cleanup: Some(run::Cleanup), next_port: std::cell::Cell::new(50_000) }
+    }
+
+    /// Lets everything random follow from another seed than 0.
+    #[cfg(feature = "session")]
+    pub fn set_seed(&self, seed: u64) {
+        reactor::get().random.make_seeded(seed);
     }
 
     /// What `run_all` does first: listeners, then `on_worker_start`.

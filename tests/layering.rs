@@ -17,6 +17,7 @@ const LAYERS: &[&[&str]] = &[
     &["reactor"],
     &["timer", "task"],
     &["connection"],
+    &["session"],
     &["worker"],
     &["testing"],
 ];
@@ -83,6 +84,13 @@ fn only_the_clock_reads_the_clocks() {
         for call in ["Instant::now", "SystemTime::now"] {
             assert_eq!(lines_with(source, call), "", "{} calls {call}", source.path);
         }
+    }
+}
+
+#[test]
+fn only_the_reactor_asks_for_randomness() {
+    for source in sources().iter().filter(|source| source.path != "reactor/random.rs") {
+        assert_eq!(lines_with(source, "getrandom"), "", "{} names getrandom", source.path);
     }
 }
 

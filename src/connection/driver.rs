@@ -13,7 +13,7 @@ use super::{SEND_FAIL, TcpConnection, lifecycle, write};
 use crate::callback::{self, Slot};
 use crate::error::BoxError;
 use crate::protocols::output::{Outbound, Output};
-use crate::protocols::{Codec, Encoded, Limits, Pace, Step};
+use crate::protocols::{Codec, Encoded, Limits, Origin, Pace, Step};
 use crate::reactor::{self, Key};
 
 /// What happens to a connection besides messages.
@@ -278,12 +278,14 @@ impl<P: Codec> Driver for Handlers<P> {
             let has_own = visit(key, |visit| visit.check_in_input(codec, outbound, heard)) == Some(true);
             match step {
                 Step::More { consumed } => return done + consumed,
-                Step::Message { consumed, message } => {
+                Step::Message { consumed, mut message } => {
                     done += consumed;
+                    P::stamp(&mut message, origin(key, ticket));
                     self.deliver_message(key, has_own, ticket, message);
                 }
-                Step::Head { consumed, message } => {
+                Step::Head { consumed, mut message } => {
                     done += consumed;
+                    P::stamp(&mut message, origin(key, ticket));
                     self.deliver_head(key, ticket, message);
                 }
                 Step::Piece { consumed, length, last } => {
@@ -367,6 +369,12 @@ impl<P: Codec> Driver for Handlers<P> {
     fn worker(&self) -> Key {
         self.worker.get()
     }
+}
+
+/// What a message is stamped with.
+#[inline(always)]
+fn origin(key: Key, ticket: u32) -> Origin {
+    Origin { thread: reactor::number(), slot: key.slot, generation: key.generation, ticket }
 }
 
 /// Whether more can be decoded now.

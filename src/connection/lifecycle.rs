@@ -132,9 +132,10 @@ fn forget(key: Key) {
     }
     // Nothing of the user's is in a connection without these.
     if let Some(extra) = connection.extra.take() {
-        let Extra { data, linger: _, timers: _, callbacks } = *extra;
+        let Extra { data, linger: _, timers: _, callbacks, companion } = *extra;
         data.discard();
         callback::discard(callbacks);
+        callback::discard(companion);
     }
 }
 

@@ -6,6 +6,8 @@
 
 mod about;
 mod admission;
+#[cfg_attr(not(feature = "session"), allow(dead_code))] // nobody takes a seat then
+pub(crate) mod companion;
 mod deadline;
 mod defaults;
 mod driver;

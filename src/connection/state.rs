@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::ops::{Deref, DerefMut};
 use std::rc::Rc;
 
+use super::companion::Seat;
 use super::deadline::{NEVER, Sweep};
 use super::driver::Driver;
 use super::status::Status;
@@ -168,6 +169,8 @@ pub(super) struct Extra {
     pub(super) timers: Vec<Key>,
     /// The connection's own callbacks, of its protocol's type.
     pub(super) callbacks: Option<Rc<dyn Any>>,
+    /// What goes along with the answer to the open request.
+    pub(super) companion: Option<Seat>,
 }
 
 /// One bit for each thing to remember.

@@ -6,6 +6,7 @@
 
 use std::io::{self, IoSlice};
 
+use super::companion;
 use super::driver::Event;
 use super::lifecycle;
 use super::state::{Flags, Visit, visit};
@@ -47,6 +48,42 @@ pub(super) enum Flushed {
 
 /// Lets the codec of a connection write, and sends what it wrote when its time has come.
 pub(super) fn transmit<P: Codec>(
+    key: Key,
+    ticket: u32,
+    limit: Limit,
+    encode: impl FnOnce(&mut P, &mut Output<'_>) -> Encoded,
+) -> SendStatus {
+    if companion::are_there() {
+        transmit_accompanied(key, ticket, limit, encode)
+    } else {
+        transmit_alone(key, ticket, limit, encode)
+    }
+}
+
+/// The same when what is sent may be an answer that something goes along with.
+#[cold]
+fn transmit_accompanied<P: Codec>(
+    key: Key,
+    ticket: u32,
+    limit: Limit,
+    encode: impl FnOnce(&mut P, &mut Output<'_>) -> Encoded,
+) -> SendStatus {
+    let cookie = companion::prepare(key, ticket);
+    let mut begun = false;
+    // Not the instance of `transmit_alone` that is above, which is inlined because it has one caller.
+    let status = transmit_alone(key, ticket, limit, |codec: &mut P, output| {
+        let encoded;
+        (encoded, begun) = output.offer(cookie.as_deref(), |output| encode(codec, output));
+        encoded
+    });
+    if begun {
+        companion::leave(key);
+    }
+    status
+}
+
+#[inline(always)]
+fn transmit_alone<P: Codec>(
     key: Key,
     ticket: u32,
     limit: Limit,

@@ -41,6 +41,11 @@ pub trait Codec: sealed::Sealed + Default + 'static {
         Stance { ready: true, owes: false, pace: Pace::Free }
     }
 
+    /// Writes into a message where it came in.
+    #[doc(hidden)]
+    #[inline]
+    fn stamp(_message: &mut Self::Message, _origin: Origin) {}
+
     /// The number of the message last decoded; its handle carries it, so that late answers find their question.
     #[doc(hidden)]
     fn ticket(&self) -> u32 {
@@ -142,6 +147,19 @@ pub enum Encoded {
     Done,
     /// The message belongs to no request or stream of this connection, for this reason; nothing was written.
     Stray(&'static str),
+}
+
+/// Where a message came in, in plain numbers: a message may leave its thread, and what these name may not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// The loop's number, 0 for none.
+    pub thread: u32,
+    /// The connection's slot.
+    pub slot: u32,
+    /// The connection's generation.
+    pub generation: u32,
+    /// The message's ticket.
+    pub ticket: u32,
 }
 
 /// What a codec waits for.

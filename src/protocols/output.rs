@@ -31,6 +31,9 @@ pub struct Output<'a> {
     pub(crate) date: &'a [u8; 29],
     /// The message that the sending handle came with, 0 for none.
     pub(crate) ticket: u32,
+    /// The value of a `Set-Cookie` line that waits for the head of an answer, empty for none. Whoever begins an answer
+    /// takes it, and so tells that it has begun.
+    pub(crate) cookie: Option<&'a str>,
     /// Set by the codec: what becomes of the connection.
     pub(crate) after: After,
 }
@@ -48,7 +51,16 @@ pub(crate) enum After {
 
 impl<'a> Output<'a> {
     pub(crate) fn new(queue: &'a mut Outbound, date: &'a [u8; 29], ticket: u32) -> Self {
-        Self { queue, date, ticket, after: After::Stay }
+        Self { queue, date, ticket, cookie: None, after: After::Stay }
+    }
+
+    /// Lends itself with a cookie; answers whether that was taken, and so whether an answer has begun.
+    pub(crate) fn offer<R>(&mut self, cookie: Option<&str>, write: impl FnOnce(&mut Output<'_>) -> R) -> (R, bool) {
+        let Self { queue, date, ticket, after, .. } = self;
+        let mut lent = Output { queue, date, ticket: *ticket, cookie, after: *after };
+        let result = write(&mut lent);
+        *after = lent.after;
+        (result, cookie.is_some() && lent.cookie.is_none())
     }
 
     /// Appends bytes by copying them.

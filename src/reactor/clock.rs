@@ -87,12 +87,17 @@ impl Clock {
         self.date.get()
     }
 
-    #[cold]
-    fn format_date(&self) {
-        let wall = match self.source.get() {
+    /// The wall clock, read now.
+    pub(crate) fn wall(&self) -> SystemTime {
+        match self.source.get() {
             Source::Real { .. } => system_time_now(),
             Source::Manual { elapsed } => SystemTime::UNIX_EPOCH + MANUAL_START + Duration::from_nanos(elapsed),
-        };
+        }
+    }
+
+    #[cold]
+    fn format_date(&self) {
+        let wall = self.wall();
         let text = httpdate::fmt_http_date(wall);
         let mut date = self.date.get();
         for (to, from) in date.iter_mut().zip(text.bytes()) {

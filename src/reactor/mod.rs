@@ -18,6 +18,8 @@
 //! * descriptors exist only between [`Reactor::open`] and [`Reactor::close`]; what stays of a thread's loop is memory.
 
 mod clock;
+#[cfg(feature = "session")]
+mod random;
 mod remote;
 mod table;
 mod turn;
@@ -29,7 +31,7 @@ use std::fmt;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use mio::event::Source;
 use mio::{Events, Poll, Token, Waker};
@@ -40,6 +42,8 @@ use crate::shared::{Leaked, Shared};
 use crate::transport::{self, Readiness, memory};
 
 pub(crate) use clock::{Clock, nanoseconds};
+#[cfg(feature = "session")]
+pub(crate) use random::Random;
 pub use remote::LoopError;
 pub(crate) use remote::SharedRemote;
 pub(crate) use table::{Key, SLOT_BITS, Table};
@@ -54,10 +58,20 @@ const DEFERRED_LIMIT: usize = 10_000;
 
 thread_local! {
     static REACTOR: Leaked<Reactor> = const { Leaked::new() };
+    static NUMBER: Cell<u32> = const { Cell::new(0) };
 }
 
 /// How many loops of this process are running.
 static RUNNING: AtomicUsize = AtomicUsize::new(0);
+
+/// How many threads have had a loop.
+static NUMBERS: AtomicU32 = AtomicU32::new(0);
+
+/// The number of this thread's loop in the process, 0 before the first.
+#[inline]
+pub(crate) fn number() -> u32 {
+    NUMBER.get()
+}
 
 /// This thread's loop.
 #[inline]
@@ -119,6 +133,8 @@ const TICK: u64 = 1_000_000;
 #[derive(Default)]
 pub(crate) struct Reactor {
     pub(crate) clock: Clock,
+    #[cfg(feature = "session")]
+    pub(crate) random: Random,
     poll: Shared<Option<Poll>>,
     events: Cell<Option<Events>>,
     handlers: [Cell<Option<Handler>>; KINDS],
@@ -188,6 +204,9 @@ impl Reactor {
             return None;
         }
         RUNNING.fetch_add(1, Ordering::Relaxed);
+        if NUMBER.get() == 0 {
+            NUMBER.set(NUMBERS.fetch_add(1, Ordering::Relaxed).wrapping_add(1));
+        }
         Some(Running(self))
     }
 

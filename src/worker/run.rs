@@ -117,6 +117,9 @@ impl Drop for Cleanup {
         reactor::get().close();
         // Those that destructors have made meanwhile.
         callback::discard_all(registry().with(Table::clear));
+        // After all who may hold one.
+        #[cfg(feature = "session")]
+        crate::session::clear();
         protocols::clear();
     }
 }

@@ -64,6 +64,9 @@ impl Encode<Response> for Http {
             log::error!("{} is not a status code: 500 is sent instead", response.parts.status);
             response.parts.status = 500;
         }
+        if output.cookie.is_some() {
+            take_cookie(&mut response, output);
+        }
         if response.parts.status < 200 {
             self.encode_interim(&response, output);
         } else if response.parts.file.is_some() {
@@ -136,8 +139,12 @@ impl Http {
         }
         let date = *output.date;
         let close = self.complete(output, false);
+        let cookie = output.cookie.take();
         let mut tail = output.tail();
         tail.extend_from_slice(if self.exchange.http10() { b"HTTP/1.0 200 OK\r\n" } else { b"HTTP/1.1 200 OK\r\n" });
+        if let Some(cookie) = cookie.filter(|cookie| !cookie.is_empty()) {
+            append(&mut tail, "Set-Cookie", cookie);
+        }
         connection_line(&mut tail, close);
         tail.extend_from_slice(b"Content-Type: text/html;charset=utf-8\r\n");
         content_length(&mut tail, length);
@@ -214,6 +221,17 @@ impl Response {
     #[inline]
     pub(super) fn wants_close(&self) -> bool {
         self.parts.headers.has(Known::Close)
+    }
+}
+
+/// A cookie goes along with the answer, behind the app's own lines, as in PHP. An interim answer leaves it.
+#[cold]
+fn take_cookie(response: &mut Response, output: &mut Output<'_>) {
+    if response.parts.status >= 200
+        && let Some(cookie) = output.cookie.take()
+        && !cookie.is_empty()
+    {
+        response.parts.headers.add("Set-Cookie", cookie);
     }
 }
 

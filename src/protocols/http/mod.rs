@@ -136,6 +136,12 @@ impl Codec for Http {
         Stance { ready, owes, pace }
     }
 
+    #[cfg(feature = "session")]
+    #[inline]
+    fn stamp(request: &mut Request, origin: super::Origin) {
+        request.parts.origin = origin;
+    }
+
     #[inline]
     fn ticket(&self) -> u32 {
         self.exchange.ticket()
@@ -168,6 +174,7 @@ impl Codec for Http {
             Phase::Open if bytes.is_empty() => {}
             Phase::Open => {
                 self.exchange.set_phase(Phase::Raw);
+                output.cookie = None;
                 output.bytes(bytes);
             }
             Phase::Raw => output.bytes(bytes),
@@ -220,6 +227,12 @@ impl Codec for Http {
 }
 
 impl Http {
+    /// Whether the answer to the message with this ticket has not begun.
+    #[cfg(feature = "session")]
+    pub(crate) fn awaits(&self, ticket: u32) -> bool {
+        self.exchange.phase() == Phase::Open && self.exchange.ticket() == ticket
+    }
+
     /// Whether more of a body is to come.
     #[inline]
     fn is_receiving(&self) -> bool {

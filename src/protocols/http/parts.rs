@@ -31,6 +31,8 @@ pub(super) struct Parts {
     /// Of the target, what stands before the first `?` or `#`.
     pub(super) path_length: u16,
     pub(super) minor: u8,
+    #[cfg(feature = "session")]
+    pub(super) origin: crate::protocols::Origin,
     /// ASCII, and asked for by every app: kept as text, so that it is not validated each time.
     pub(super) target: String,
     pub(super) fields: Vec<Field>,

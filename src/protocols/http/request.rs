@@ -267,6 +267,12 @@ impl Request {
         self.header("last-event-id").filter(|id| !id.is_empty())
     }
 
+    /// Where it came in.
+    #[cfg(feature = "session")]
+    pub(crate) fn origin(&self) -> crate::protocols::Origin {
+        self.parts.origin
+    }
+
     #[inline]
     pub(super) fn empty() -> Self {
         Self { parts: Lent::take() }

@@ -150,6 +150,16 @@ impl Cookie {
 
     /// The value of the `Set-Cookie` line, attributes in PHP's order, or why there is none.
     pub(super) fn line(&self) -> Result<String, &'static str> {
+        self.line_in(Order::Response)
+    }
+
+    /// The same in the order of PHP's session cookie.
+    #[cfg(feature = "session")]
+    pub(crate) fn session_line(&self) -> Result<String, &'static str> {
+        self.line_in(Order::Session)
+    }
+
+    fn line_in(&self, order: Order) -> Result<String, &'static str> {
         let domain = self.domain.strip_prefix('.').unwrap_or(&self.domain);
         if self.name.is_empty() || !self.name.bytes().all(|byte| TOKEN.has(byte)) {
             return Err("its name is no token");
@@ -175,21 +185,31 @@ impl Cookie {
         if !self.path.is_empty() {
             attribute("; Path=", &self.path);
         }
-        if self.secure {
-            attribute("; Secure", "");
-        }
-        if self.http_only {
-            attribute("; HttpOnly", "");
-        }
-        match self.same_site {
-            Some(SameSite::Strict) => attribute("; SameSite=", "Strict"),
-            Some(SameSite::Lax) => attribute("; SameSite=", "Lax"),
-            Some(SameSite::None) => attribute("; SameSite=", "None"),
-            None => {}
-        }
+        let same_site = match self.same_site {
+            Some(SameSite::Strict) => "; SameSite=Strict",
+            Some(SameSite::Lax) => "; SameSite=Lax",
+            Some(SameSite::None) => "; SameSite=None",
+            None => "",
+        };
+        let secure = if self.secure { "; Secure" } else { "" };
+        let http_only = if self.http_only { "; HttpOnly" } else { "" };
+        let flags = match order {
+            Order::Response => [secure, http_only, same_site],
+            #[cfg(feature = "session")]
+            Order::Session => [same_site, secure, http_only],
+        };
+        line.extend(flags);
         debug_assert!(!line.bytes().any(|byte| CONTROL.has(byte)), "a line of its own: {line:?}");
         Ok(line)
     }
+}
+
+/// PHP has two orders of the attributes.
+#[derive(Clone, Copy, Debug)]
+enum Order {
+    Response,
+    #[cfg(feature = "session")]
+    Session,
 }
 
 /// Labels of letters, digits and hyphens (RFC 6265 §4.1.1, by RFC 1034 §3.5 and RFC 1123 §2.1).
