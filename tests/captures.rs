@@ -23,6 +23,9 @@ mod messages;
 mod requests;
 #[path = "captures/responses.rs"]
 mod responses;
+#[cfg(feature = "session")]
+#[path = "captures/sessions.rs"]
+mod sessions;
 #[path = "captures/timeline.rs"]
 mod timeline;
 
@@ -67,6 +70,12 @@ fn connections_live_as_in_php_except_where_the_list_says_why_not() {
 #[test]
 fn lines_frames_and_bytes_arrive_as_in_php_except_where_the_list_says_why_not() {
     check(include_str!("captures/text_frame_custom.jsonl"), 35, &differences::MESSAGES, messages::replay);
+}
+
+#[cfg(feature = "session")]
+#[test]
+fn sessions_are_as_in_php_except_where_the_list_says_why_not() {
+    check(include_str!("captures/sessions.jsonl"), 32, &differences::SESSIONS, sessions::replay);
 }
 
 /// Replays all cases of a file and compares what is found with the list, both ways.

@@ -395,3 +395,52 @@ pub(crate) static MESSAGES: List = List {
     ],
     agreed: &[],
 };
+
+/// `sessions.jsonl`
+#[cfg(feature = "session")]
+pub(crate) static SESSIONS: List = List {
+    later: &[],
+    differences: &[
+        (
+            "the defaults of PHP's class hold, whatever a php.ini says: HttpOnly, and the lifetime of 1440 s",
+            &[(
+                "cookie_stock_php_ini",
+                "-Set-Cookie: PHPSID={1}; Path=/; +Set-Cookie: PHPSID={1}; Max-Age=1440; Path=/; HttpOnly",
+            )],
+        ),
+        (
+            "RFC 6265 §4.1.2.3: a dot in front of a domain is left off",
+            &[(
+                "cookie_domain",
+                "-Set-Cookie: PHPSID={1}; Domain=.example.com; Path=/; +Set-Cookie: PHPSID={1}; Domain=example.com; Path=/",
+            )],
+        ),
+        (
+            "an id that a client made up is not taken on: somebody else may have given it to the client (session fixation)",
+            &[
+                ("incoming_valid", "-\"abcdefghijklmnop1234567890\"; +\"{1}\"; +Set-Cookie: PHPSID={1}; Path=/"),
+                ("incoming_quoted", "-\"abcdefghijklmnop1234567890\"; +\"{1}\"; +Set-Cookie: PHPSID={1}; Path=/"),
+                ("incoming_16_chars", "-\"abcdefghijklmnop\"; +\"{1}\"; +Set-Cookie: PHPSID={1}; Path=/"),
+                (
+                    "incoming_256_chars",
+                    "-\"aaaaaaaaaaaaaaaaaaa and so on, 258 bytes; +\"{1}\"; +Set-Cookie: PHPSID={1}; Path=/",
+                ),
+            ],
+        ),
+        (
+            "the same: an id whose session is over, because its time is or nothing is left in it, is not taken on again",
+            &[
+                ("pull", "+Set-Cookie: PHPSID={1}; Path=/"),
+                ("expired", "+Set-Cookie: PHPSID={1}; Path=/; +Set-Cookie: PHPSID={2}; Path=/"),
+            ],
+        ),
+        (
+            "an id that would not be found again is refused",
+            &[(
+                "sid_switch_invalid",
+                "-\"short\"; +\"error: a session id has 16 to 128 letters, digits, `,` or `-`\"; -Set-Cookie: PHPSID=short; Path=/",
+            )],
+        ),
+    ],
+    agreed: &[],
+};
