@@ -8,7 +8,7 @@ use std::sync::mpsc::channel;
 use common::{GET, Log, bodies, exchange, serve};
 use proptest::prelude::*;
 use workerman::testing::Simulation;
-use workerman::{Param, Request, Timer};
+use workerman::{Cookie, Param, Request, Response, Timer};
 
 /// The one request that these bytes are.
 fn request(bytes: impl AsRef<[u8]>) -> Request {
@@ -250,9 +250,9 @@ fn the_range_that_names_a_type_most_closely_decides() {
 }
 
 #[test]
-fn cookies_are_as_sent() {
-    let request = with_lines("Cookie: a=1;b=2; a = \"x y\" ;flag; =v; c=b=c;;\r\nX: y\r\ncookie: d=%20, e=5;A=6\r\n");
-    let expected = [("a", "1"), ("b", "2"), ("a", " \"x y\" "), ("", "v"), ("c", "b=c"), ("d", "%20, e=5"), ("A", "6")];
+fn cookies_are_taken_apart_as_php_does() {
+    let request = with_lines("Cookie: a=1;b=2; a = \"x y\" ;flag; =v; c=b=c;;\r\nX: y\r\ncookie: d=+, e=5;A=6\r\n");
+    let expected = [("a", "1"), ("b", "2"), ("a", " \"x y\" "), ("", "v"), ("c", "b=c"), ("d", "+, e=5"), ("A", "6")];
     assert_eq!(request.cookies().collect::<Vec<_>>(), expected);
     assert_eq!(
         (request.cookie("a"), request.cookie("A"), request.cookie("")),
@@ -260,6 +260,36 @@ fn cookies_are_as_sent() {
     );
     assert_eq!((request.cookie("flag"), request.cookie("e"), with_lines("").cookie("a")), (None, None, None));
     assert_eq!(with_lines(b"Cookie: a=\xff\xc3\xa9\r\n").cookie("a"), Some("\u{fffd}\u{e9}"));
+}
+
+#[test]
+fn the_value_of_a_cookie_is_decoded_and_its_name_is_not() {
+    let request =
+        with_lines("Cookie: %61=b%20c; plain=+; d=%3B%3D%25; e=%E4%B8%AD; f=%FF; g=%; h=%4; i=%zz; d=%00\r\n");
+    let expected =
+        [("%61", "b c"), ("plain", "+"), ("d", ";=%"), ("e", "\u{4e2d}"), ("f", "\u{fffd}"), ("g", "%"), ("h", "%4")];
+    assert_eq!(request.cookies().take(7).collect::<Vec<_>>(), expected);
+    assert_eq!(request.cookies().skip(7).collect::<Vec<_>>(), [("i", "%zz"), ("d", "\0")]);
+    assert_eq!((request.cookie("d"), request.cookie("a")), (Some("\0"), None));
+    assert_eq!(request.header("cookie").map(|line| line.starts_with("%61=b%20c; ")), Some(true), "the line is as sent");
+}
+
+proptest! {
+    #[test]
+    fn what_a_response_sets_comes_back_as_a_cookie(name in "[a-zA-Z0-9!#$%&'*+.^_`|~-]{1,8}", value in "\\PC*|[\\x00-\\x7f]*") {
+        let response = Response::default().with_cookie(Cookie::new(&name, &value));
+        let line = response.header("Set-Cookie").expect("a cookie");
+        let request = with_lines(format!("Cookie: x=%31; {line}\r\n"));
+        prop_assert_eq!(request.cookie(&name), Some(value.as_str()));
+    }
+}
+
+#[test]
+fn fifty_cookies_or_one_of_4096_bytes_are_taken() {
+    let fifty: Vec<_> = (0..50).map(|number| format!("name{number}={}", "v".repeat(200))).collect();
+    assert_eq!(with_lines(format!("Cookie: {}\r\n", fifty.join("; "))).cookies().count(), 50);
+    let one = "v".repeat(4096 - "a=".len());
+    assert_eq!(with_lines(format!("Cookie: a={one}\r\n")).cookie("a"), Some(one.as_str()));
 }
 
 #[test]

@@ -48,6 +48,10 @@ pub(crate) static REQUESTS: List = List {
             &[("body_json_upper_type_not_json", "post -{\\\"u\\\":1}=")],
         ),
         (
+            "values of cookies are decoded as `Response::with_cookie` encodes them; PHP's `cookie` leaves what its own response has encoded",
+            &[("cookie_percent_not_decoded", "cookie -a=b%20c; cookie +a=b c")],
+        ),
+        (
             "PHP keeps what it made of a body's bytes, whatever type they come with next",
             &[("body_same_bytes_two_types", "post -zz=1; post +{\\\"zz\\\":1}=")],
         ),

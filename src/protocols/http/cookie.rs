@@ -1,16 +1,20 @@
 //! The cookies of a request.
 //!
-//! In scope: names and values as the `Cookie` lines have them, by the rules of PHP Workerman. Out of scope: cookies that
-//! are set, which are the response's.
+//! In scope: names and values of the `Cookie` lines, split by the rules of PHP Workerman, and values decoded as
+//! [`Cookie`](crate::Cookie) encodes them. Out of scope: cookies that are set, which are the response's.
 //!
-//! Invariants: nothing is copied and nothing kept: each question reads the header.
+//! Invariants: each question reads the header, which is bounded; only values with a `%` are copied, at first use.
+
+use percent_encoding::percent_decode_str;
 
 use super::request::Request;
 
 impl Request {
     /// A cookie, by its name with its case. The last one wins when a name comes twice.
     ///
-    /// The value is what was sent, as in PHP Workerman: `%xx` is not decoded, and quotes and spaces around it stay.
+    /// The value is what [`Cookie::new`](crate::Cookie::new) was given: `%xx` is decoded as PHP's `rawurldecode` does, so
+    /// a `+` stays, and a `%` that begins no byte; quotes and spaces around it stay, too. A client may have encoded
+    /// anything, control characters included. PHP Workerman does not decode; `header("cookie")` is the line as sent.
     ///
     /// ```
     /// # fn example(request: &workerman::Request) {
@@ -32,9 +36,30 @@ impl Request {
     /// # }
     /// ```
     pub fn cookies(&self) -> impl Iterator<Item = (&str, &str)> {
-        let pairs = self.header("cookie").unwrap_or_default().split(';');
-        // PHP's `trim`; a NUL never gets here.
-        let space = [' ', '\t', '\n', '\r', '\x0b'];
-        pairs.filter_map(move |pair| pair.split_once('=').map(|(name, value)| (name.trim_matches(space), value)))
+        let line = self.header("cookie").unwrap_or_default();
+        let mut decoded = if is_encoded(line) { self.decoded_cookies(line) } else { &[] }.iter();
+        pairs(line).map(move |(name, value)| {
+            let decoded = if is_encoded(value) { decoded.next() } else { None };
+            (name, decoded.map_or(value, String::as_str))
+        })
     }
+
+    /// The values that are encoded, decoded.
+    #[cold]
+    fn decoded_cookies(&self, line: &str) -> &[String] {
+        let encoded = pairs(line).map(|(_, value)| value).filter(|value| is_encoded(value));
+        let decode = |value| percent_decode_str(value).decode_utf8_lossy().into_owned();
+        self.rare().cookies.get_or_init(|| encoded.map(decode).collect())
+    }
+}
+
+/// Names and values as sent.
+fn pairs(line: &str) -> impl Iterator<Item = (&str, &str)> {
+    // PHP's `trim`; a NUL never gets here.
+    let space = [' ', '\t', '\n', '\r', '\x0b'];
+    line.split(';').filter_map(move |pair| pair.split_once('=').map(|(name, value)| (name.trim_matches(space), value)))
+}
+
+fn is_encoded(value: &str) -> bool {
+    value.contains('%')
 }

@@ -47,6 +47,8 @@ pub(super) struct Rare {
     pub(super) form: OnceCell<Submitted>,
     /// Values that are not in the buffer as they are wanted: joined from several lines, or not UTF-8.
     pub(super) values: OnceCell<Box<[(String, String)]>>,
+    /// Values of cookies that had to be decoded.
+    pub(super) cookies: OnceCell<Box<[String]>>,
     /// The lines behind a chunked body, as they came.
     pub(super) trailers: Vec<u8>,
 }
