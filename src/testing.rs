@@ -204,10 +204,12 @@ impl Peer {
     }
 }
 
-/// The door for fuzzing: the HTTP codec without a connection, and its forms.
+/// The door for fuzzing: the HTTP codec without a connection, its forms, and what is weighed before a file is sent.
 pub mod fuzz {
+    pub use crate::protocols::http::conditional::{Conditions, Outcome as Weighed, Validators};
     pub use crate::protocols::http::form::Form;
     pub use crate::protocols::http::multipart::{Boundary, Decoder, Error, Event, PartHead};
+    pub use crate::protocols::http::range::Selection;
     pub use crate::protocols::http::uploads::Uploads;
     use crate::protocols::http::{Http, Request, UploadedFile};
     use crate::protocols::output::{Outbound, Output};

@@ -52,3 +52,18 @@ fn connections() {
 fn forms() {
     replay("multipart", checks::multipart);
 }
+
+#[test]
+fn parameters() {
+    replay("params", checks::params);
+}
+
+#[test]
+fn cookies() {
+    replay("cookies", checks::cookies);
+}
+
+#[test]
+fn conditions() {
+    replay("conditions", checks::conditions);
+}

@@ -4,7 +4,10 @@
 //! The references beside the code under test are written from the RFCs and from the HTML standard: slow, whole at once,
 //! and without a look at the codec.
 
+mod conditions;
+mod cookies;
 mod form;
+mod params;
 
 use std::sync::mpsc::channel;
 use std::time::Duration;
@@ -12,7 +15,10 @@ use std::time::Duration;
 use workerman::testing::{Simulation, fuzz};
 use workerman::{Http, Request, Response, ServerSentEvents, Timer, Worker};
 
+pub use conditions::conditions;
+pub use cookies::cookies;
 pub use form::multipart;
+pub use params::params;
 
 const LIMIT: usize = 1024 * 1024;
 
@@ -68,6 +74,18 @@ fn is_token(byte: &u8) -> bool {
 /// HTAB, SP, visible ASCII and what is above it: RFC 9110 §5.5.
 fn is_field_value(byte: &u8) -> bool {
     *byte == b'\t' || (*byte >= b' ' && *byte != 0x7f)
+}
+
+/// `%xx` is a byte, and all else is itself; bytes that are not UTF-8 are U+FFFD.
+fn percent_decode(encoded: &[u8]) -> String {
+    let (mut bytes, mut rest) = (Vec::new(), encoded);
+    while let [first, behind @ ..] = rest {
+        let digits = behind.get(..2).filter(|two| *first == b'%' && two.iter().all(u8::is_ascii_hexdigit));
+        let decoded = digits.and_then(|two| u8::from_str_radix(std::str::from_utf8(two).ok()?, 16).ok());
+        bytes.push(decoded.unwrap_or(*first));
+        rest = if decoded.is_some() { &behind[2..] } else { behind };
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 fn lines(text: &[u8]) -> Vec<&[u8]> {

@@ -12,7 +12,7 @@ use super::request::Request;
 /// What a request wants to have considered. Methods other than GET and HEAD change something, so that it is too late
 /// when their answer is made: they have no conditions here.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Conditions {
+pub struct Conditions {
     if_match: Option<String>,
     if_unmodified_since: Option<String>,
     if_none_match: Option<String>,
@@ -23,16 +23,17 @@ pub(super) struct Conditions {
 
 /// What a representation is known by.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Validators<'a> {
+pub struct Validators<'a> {
     /// With its quotes, and `W/` in front of a weak one.
-    pub(super) etag: &'a str,
+    pub etag: &'a str,
     /// Seconds since 1970; `None` for what has no date, or one so fresh that it may come to stand for other bytes too.
-    pub(super) modified: Option<u64>,
+    pub modified: Option<u64>,
 }
 
 /// What the conditions come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub enum Outcome {
+    /// Nothing is against it.
     Send(Selection),
     /// 304: the client has it.
     NotModified,
@@ -41,7 +42,8 @@ pub(super) enum Outcome {
 }
 
 impl Conditions {
-    pub(super) fn of(request: &Request) -> Self {
+    /// Those of a request.
+    pub fn of(request: &Request) -> Self {
         let is_get = request.method() == "GET";
         if !is_get && request.method() != "HEAD" {
             return Self::default();
@@ -60,7 +62,7 @@ impl Conditions {
     }
 
     /// RFC 9110 §13.2.2, step by step, for a representation of `size` bytes.
-    pub(super) fn evaluate(&self, validators: Validators<'_>, size: u64) -> Outcome {
+    pub fn evaluate(&self, validators: Validators<'_>, size: u64) -> Outcome {
         let unmodified_since = |date: &Option<String>| {
             let date = date.as_deref().and_then(parse_date);
             validators.modified.zip(date).map(|(modified, date)| modified <= date)

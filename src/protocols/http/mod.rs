@@ -21,7 +21,7 @@
 mod accept;
 mod chunked;
 mod class;
-mod conditional;
+pub(crate) mod conditional;
 mod cookie;
 mod encode;
 mod exchange;
@@ -37,7 +37,7 @@ pub(crate) mod multipart;
 mod params;
 mod parts;
 mod plain;
-mod range;
+pub(crate) mod range;
 mod receive;
 mod request;
 mod response;

@@ -5,11 +5,14 @@
 
 /// What of a representation is to be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Selection {
+pub enum Selection {
+    /// All of it.
     Whole,
     /// At least one byte, all of them within the representation.
     Part {
+        /// Where it begins.
         start: u64,
+        /// How many bytes it has.
         length: u64,
     },
     /// 416: there is no such part.
@@ -41,7 +44,7 @@ pub(super) fn select(header: &str, size: u64) -> Selection {
 /// The one range of the header; `None` for several and for none that is valid.
 fn parse(header: &str) -> Option<Spec> {
     let (unit, set) = header.split_once('=')?;
-    if !unit.trim_matches(SPACE).eq_ignore_ascii_case("bytes") {
+    if !unit.eq_ignore_ascii_case("bytes") {
         return None;
     }
     // A list may have empty elements: §5.6.1.2.
@@ -118,6 +121,7 @@ mod tests {
             ("14.2, malformed: space inside", "bytes=1 - 2", 10, Whole),
             ("14.2, malformed: other digits", "bytes=\u{663}-", 10, Whole),
             ("14.2, malformed: twice", "bytes=0-1,bytes=3-4", 10, Whole),
+            ("14.2, malformed: space behind the unit", "bytes =0-1", 10, Whole),
             ("14.2, malformed: empty", "", 10, Whole),
         ];
         for (section, header, size, expected) in table {
