@@ -78,6 +78,28 @@ fn sessions_are_as_in_php_except_where_the_list_says_why_not() {
     check(include_str!("captures/sessions.jsonl"), 32, &differences::SESSIONS, sessions::replay);
 }
 
+/// By no rule and no list: the bytes of PHP, and the one line that RFC 9110 §6.6.1 asks for.
+#[test]
+fn text_leaves_with_phps_bytes_and_a_date_behind_its_headers() {
+    let mut names = Vec::new();
+    for case in include_str!("captures/http_responses.jsonl").lines() {
+        let case: Value = serde_json::from_str(case).expect("a line is JSON");
+        let [step] = list(&case["steps"]) else { continue };
+        let is_text = step["op"] == "send" && step["x"]["type"] == "string";
+        if !is_text || !bytes(&case["request"]).starts_with(b"GET / HTTP/1.1\r\n") {
+            continue;
+        }
+        let php = recorded(&bytes(&case["wire"]));
+        let (head, body) = php.split_once("\r\n\r\n").expect("a head");
+        let message = bytes(&step["x"]["value"]);
+        let (simulation, worker) = common::serve(move |connection, _| connection.send(message.as_slice()));
+        let (_peer, ours) = common::exchange(&simulation, worker, bytes(&case["request"]));
+        assert_eq!(recorded(&ours), format!("{head}\r\n{}\r\n{body}", common::DATE), "{}", name(&case));
+        names.push(name(&case).to_owned());
+    }
+    assert!(names.len() >= 8, "{names:?}");
+}
+
 /// Replays all cases of a file and compares what is found with the list, both ways.
 fn check(file: &str, count: usize, list: &List, replay: fn(&Value) -> Findings) {
     let cases: Vec<Value> = file.lines().map(|line| serde_json::from_str(line).expect("a line is JSON")).collect();

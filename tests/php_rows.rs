@@ -1,8 +1,8 @@
 //! The promise: what PHP Workerman's own tests show of HTTP and of connections is tested here, row by row. Where we do
 //! otherwise, the row says which RFC asks for it; what needs members that do not exist yet, says which.
 //!
-//! [`SECTIONS`] is the list: 18 rows of heads, 10 of chunked bodies, 4 of answers and pipelining, 4 of connections. A row is
-//! checked by inputs of the table (`php_rows/cases.rs`), by tests of this file, or later.
+//! [`SECTIONS`] is the list: 18 rows of heads, 10 of chunked bodies, 4 of answers and pipelining, 4 of connections, 3 of
+//! responses and events. A row is checked by inputs of the table (`php_rows/cases.rs`), by tests of this file, or later.
 
 mod common;
 
@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use cases::{Case, Outcome, cases};
 use common::{DATE, GET, Log, answers, exchange, serve, text};
-use workerman::{Http, Request, Response, Status, TcpConnection, Worker};
+use workerman::{Cookie, Http, Request, Response, ServerSentEvents, Status, TcpConnection, Worker};
 
 /// A row of PHP's tests.
 struct Row {
@@ -47,8 +47,13 @@ const HEAD_AS_SENT: &str =
 const JSON_IS_NO_FORM: &str = "RFC 9112 §7.1.3: the head stays as it was sent; RFC 8259: JSON is no form, so it is read by `json` and not by `post`";
 
 /// The sections of PHP's tests, how many rows each has, and the rows.
-const SECTIONS: [(&str, usize, &[Row]); 4] =
-    [("heads", 18, HEADS), ("chunked", 10, CHUNKED), ("answers", 4, ANSWERS), ("connections", 4, CONNECTIONS)];
+const SECTIONS: [(&str, usize, &[Row]); 5] = [
+    ("heads", 18, HEADS),
+    ("chunked", 10, CHUNKED),
+    ("answers", 4, ANSWERS),
+    ("connections", 4, CONNECTIONS),
+    ("responses", 3, RESPONSES),
+];
 
 const HEADS: &[Row] = &[
     later("requestClass gives the class of requests, and restores it", "requestClass: requests are of one type"),
@@ -107,6 +112,18 @@ const CONNECTIONS: &[Row] = &[
         ..tested("end() with a message behind", &["nothing_behind_an_end_is_delivered"])
     },
     later("a connected UDP socket", "AsyncUdpConnection"),
+];
+
+const RESPONSES: &[Row] = &[
+    Row {
+        differs: "RFC 9110 §5.1: names have no case, so `with_headers` replaces; §6.6.1: a `Date` in every answer",
+        ..tested("a Response and what is asked of it", &["a_response_is_what_was_made_of_it"])
+    },
+    Row {
+        differs: "RFC 9110 §6.6.1, §8.8.3: a `Date` and an `ETag` beside PHP's lines",
+        ..tested("a picture from its beginning", &["a_file_names_its_type_and_its_age"])
+    },
+    tested("an event with all its fields", &["an_event_has_its_fields_in_phps_order"]),
 ];
 
 /// What came of an input: what was delivered, and what the framework said to the rest.
@@ -294,4 +311,48 @@ fn nothing_behind_an_end_is_delivered() {
     });
     exchange(&simulation, worker, common::get("/a") + &common::get("/b"));
     assert_eq!(delivered.take(), ["/a"]);
+}
+
+#[test]
+fn a_response_is_what_was_made_of_it() {
+    let response = Response::new(201, &[("X-foo", "bar")], "hello world");
+    assert_eq!((response.status(), response.reason_phrase()), (201, "Created"));
+    assert_eq!((response.header("X-foo"), response.raw_body()), (Some("bar"), &b"hello world"[..]));
+    let response = response.with_header("X-foo", "one").with_header("X-foo", "two").with_headers(&[("X-bar", "three")]);
+    assert_eq!(response.headers().collect::<Vec<_>>(), [("X-foo", "two"), ("X-bar", "three")]);
+    let response = response.without_header("X-bar").with_status_reason(202, "some reason");
+    assert_eq!((response.header("X-bar"), response.status(), response.reason_phrase()), (None, 202, "some reason"));
+    let response = response
+        .with_protocol_version("1.0")
+        .with_body("hello worker")
+        .with_cookie(Cookie::new("foo", "bar").domain("xia.moe").http_only(true));
+
+    let (simulation, worker) = serve(move |connection: TcpConnection<Http>, _| connection.send(&response));
+    let expected = format!(
+        "HTTP/1.0 202 some reason\r\nX-foo: two\r\nSet-Cookie: foo=bar; Domain=xia.moe; HttpOnly\r\n\
+         Connection: keep-alive\r\nContent-Type: text/html;charset=utf-8\r\nContent-Length: 12\r\n{DATE}\r\nhello worker"
+    );
+    assert_eq!(text(exchange(&simulation, worker, GET).1), expected);
+}
+
+#[test]
+fn a_file_names_its_type_and_its_age() {
+    let path = std::env::temp_dir().join(format!("workerman-php-rows-{}.jpg", std::process::id()));
+    std::fs::write(&path, b"a picture, it says").expect("a file");
+    let modified = std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(784_000_000);
+    std::fs::File::options().write(true).open(&path).and_then(|file| file.set_modified(modified)).expect("its age");
+    let response = Response::default().with_file(&path, 0, 12);
+    let (simulation, worker) = serve(move |connection: TcpConnection<Http>, _| connection.send(&response));
+    let (_peer, bytes) = exchange(&simulation, worker, GET);
+    std::fs::remove_file(&path).expect("it is there");
+    let [answer] = <[_; 1]>::try_from(answers(&bytes)).expect("one answer");
+    assert_eq!((answer.status(), answer.header("content-type")), (206, Some("image/jpeg")));
+    assert_eq!(answer.header("last-modified"), Some("Sat, 05 Nov 1994 01:46:40 GMT"));
+    assert_eq!(answer.body(), "a picture, i");
+}
+
+#[test]
+fn an_event_has_its_fields_in_phps_order() {
+    let event = ServerSentEvents::new().event("ping").data("some thing").id(1000).retry(5000);
+    assert_eq!(event.to_string(), "event: ping\nid: 1000\nretry: 5000\ndata: some thing\n\n");
 }
