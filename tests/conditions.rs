@@ -76,6 +76,22 @@ fn conditions_of_several_lines_are_one_list_and_two_dates_are_none() {
 }
 
 #[test]
+fn what_only_looks_like_a_date_is_none() {
+    let server = Server::new("dates");
+    for (date, status) in [
+        (MODIFIED, 304),
+        ("Saturday, 05-Nov-94 08:49:37 GMT", 304),
+        ("Sat Nov  5 08:49:37 1994", 304),
+        // httpdate takes it.
+        ("Saturday, 05-Nov-94(08:49:37 GMT", 200),
+        ("Sun, 05 Nov 1994 08:49:37 GMT", 200),
+        ("Sat, 05 Nov 1994 08:49:37", 200),
+    ] {
+        assert_eq!(server.status("GET", "/file", &format!("If-Modified-Since: {date}\r\n")), status, "{date}");
+    }
+}
+
+#[test]
 fn conditions_are_not_for_other_methods_nor_for_what_fails_without_them() {
     let server = Server::new("others");
     let etag = server.ask("GET", "/file", "").header("etag").expect("a tag").to_owned();

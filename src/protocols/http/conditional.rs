@@ -99,6 +99,10 @@ impl Conditions {
 
 /// Seconds since 1970.
 pub(super) fn parse_date(text: &str) -> Option<u64> {
+    // In dates of the kind `Sunday, 06-Nov-94 08:49:37 GMT`, `httpdate` takes any byte between day and time.
+    if text.contains('-') && text.len().checked_sub(13).and_then(|at| text.as_bytes().get(at)) != Some(&b' ') {
+        return None;
+    }
     let time = httpdate::parse_http_date(text).ok()?;
     time.duration_since(SystemTime::UNIX_EPOCH).ok().map(|since| since.as_secs())
 }
@@ -234,6 +238,8 @@ mod tests {
             ("5.6.7, an old format", "If-Modified-Since", "Sunday, 06-Nov-94 08:49:37 GMT", NotModified),
             ("5.6.7, an old format", "If-Modified-Since", "Sun Nov  6 08:49:37 1994", NotModified),
             ("13.1.3, not a date", "If-Modified-Since", "yesterday", WHOLE),
+            ("13.1.3, not a date", "If-Modified-Since", "Sunday, 06-Nov-94(08:49:37 GMT", WHOLE),
+            ("13.1.3, not a date", "If-Modified-Since", "-", WHOLE),
             ("13.1.4", "If-Unmodified-Since", DATE, WHOLE),
             ("13.1.4", "If-Unmodified-Since", LATER, WHOLE),
             ("13.1.4", "If-Unmodified-Since", EARLIER, Failed),
