@@ -39,6 +39,8 @@
 //!
 //! # Features
 //!
+//! * `compression` (off by default): `Worker::set_compression` has answers compressed with gzip; takes in `flate2` on
+//!   `zlib-rs`.
 //! * `json` (off by default): `Request::json` reads a body into a type of the app's; takes in `serde` and `serde_json`.
 //! * `session` (off by default): `Request::session`, with handlers for memory and files; takes in `json` and `getrandom`.
 
@@ -68,6 +70,8 @@ pub use callback::{CallbackResult, PanicPolicy};
 pub use connection::{CONNECT_FAIL, Deadlines, SEND_FAIL, SendStatus, Status, TcpConnection};
 pub use error::{BoxError, Error, Result};
 pub use protocols::frame::Frame;
+#[cfg(feature = "compression")]
+pub use protocols::http::Compression;
 #[cfg(feature = "json")]
 pub use protocols::http::JsonError;
 pub use protocols::http::{

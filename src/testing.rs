@@ -321,7 +321,8 @@ pub mod bench {
     use crate::reactor::{Key, Wheel};
 
     const DATE: &[u8; 29] = b"Sun, 06 Nov 1994 08:49:37 GMT";
-    const LIMITS: Limits = Limits { max_package_size: 10 << 20, common_methods_only: false, tell_heads: false };
+    const LIMITS: Limits =
+        Limits { max_package_size: 10 << 20, common_methods_only: false, tell_heads: false, compression: 0 };
 
     /// The server's end of a connection, as far as the codec knows it.
     #[derive(Debug)]

@@ -201,6 +201,8 @@ pub struct Limits {
     pub common_methods_only: bool,
     /// Whether the app is told of the head of a message whose body is to come.
     pub tell_heads: bool,
+    /// The number of the settings by which answers are compressed, 0 for none.
+    pub compression: u8,
 }
 
 /// A loop begins on this thread: from now on it keeps what later messages can use again.

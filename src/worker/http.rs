@@ -3,6 +3,8 @@
 use super::Worker;
 use crate::callback::CallbackResult;
 use crate::connection::TcpConnection;
+#[cfg(feature = "compression")]
+use crate::protocols::http::Compression;
 use crate::protocols::http::{Http, Request};
 
 /// # HTTP
@@ -56,5 +58,31 @@ impl Worker<Http> {
     #[doc(alias = "501")]
     pub fn set_common_methods_only(self, only: bool) {
         self.with_handlers(|handlers| handlers.limit(|limits| limits.common_methods_only = only));
+    }
+
+    /// Sets how answers are compressed, `None` for not at all, which is what holds until this is called. From the next
+    /// request on, whole answers are sent in gzip to clients that accept it (RFC 9110 §12.5.3). With the feature
+    /// `compression`.
+    ///
+    /// Compressed is text in its many forms (`text/*`, JSON, XML, JavaScript, SVG, …) from a threshold on, if that makes it
+    /// smaller. Event streams, answers in chunks and files leave as they are, and so do answers with status 204, 205, 206
+    /// or 304, with a `Content-Encoding`, a digest or a range of the app's, and with `Cache-Control: no-transform`.
+    ///
+    /// An answer that could have been compressed has `Vary: Accept-Encoding`, one that is has a weak `ETag`. Compressing
+    /// takes the loop's time, and about 300 KiB for each thread. A page that holds a secret beside what a request has put into
+    /// it can give that secret away by its length (BREACH): such answers want `no-transform`.
+    ///
+    /// ```
+    /// # use workerman::{Compression, Http, Worker};
+    /// # let worker = Worker::<Http>::new("");
+    /// worker.set_compression(Compression::new());
+    /// worker.on_message(|connection, _request| connection.send("text, over and over again; ".repeat(100)));
+    /// ```
+    #[cfg(feature = "compression")]
+    #[doc(alias = "gzip")]
+    #[doc(alias = "ob_gzhandler")]
+    pub fn set_compression(self, compression: impl Into<Option<Compression>>) {
+        let number = compression.into().map_or(0, Compression::number);
+        self.with_handlers(|handlers| handlers.limit(|limits| limits.compression = number));
     }
 }

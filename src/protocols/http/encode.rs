@@ -5,7 +5,7 @@ mod file;
 use super::exchange::Phase;
 use super::head::Refusal;
 use super::headers::{Known, append};
-use super::response::Response;
+use super::response::{Body, Response};
 use super::sse::ServerSentEvents;
 use super::{Http, status};
 use crate::protocols::output::{After, Output};
@@ -38,6 +38,9 @@ impl<const N: usize> Encode<&[u8; N]> for Http {
 
 impl Encode<Vec<u8>> for Http {
     fn encode(&mut self, body: Vec<u8>, output: &mut Output<'_>) -> Encoded {
+        if self.may_compress(body.len()) {
+            return self.encode_as_response(body.into(), output);
+        }
         let encoded = self.encode_body_head(body.len(), output);
         if encoded == Encoded::Done && !self.exchange.head_only() {
             output.owned(body);
@@ -75,6 +78,8 @@ impl Encode<Response> for Http {
             && let Some(stream) = self.stream_of(&response)
         {
             self.open_stream(stream, response, output);
+        } else if self.is_compressing() {
+            return self.encode_compressed(response, output);
         } else {
             self.encode_whole(&response, output);
             if response.has_body() && !self.exchange.head_only() {
@@ -116,6 +121,22 @@ impl Encode<&ServerSentEvents> for Http {
     }
 }
 
+/// Without the feature nothing is compressed.
+#[cfg(not(feature = "compression"))]
+impl Http {
+    const fn may_compress(&self, _length: usize) -> bool {
+        false
+    }
+
+    const fn is_compressing(&self) -> bool {
+        false
+    }
+
+    fn encode_compressed(&self, _response: Response, _output: &mut Output<'_>) -> Encoded {
+        unreachable!("nothing is compressed")
+    }
+}
+
 impl Http {
     /// The framing of the event stream that a handle with this ticket may speak to.
     #[inline]
@@ -125,11 +146,19 @@ impl Http {
     }
 
     fn encode_body(&mut self, body: &[u8], output: &mut Output<'_>) -> Encoded {
+        if self.may_compress(body.len()) {
+            return self.encode_as_response(body.into(), output);
+        }
         let encoded = self.encode_body_head(body.len(), output);
         if encoded == Encoded::Done && !self.exchange.head_only() {
             output.bytes(body);
         }
         encoded
+    }
+
+    #[cold]
+    fn encode_as_response(&mut self, body: Body<'_>, output: &mut Output<'_>) -> Encoded {
+        self.encode(Response::new(200, &[], body), output)
     }
 
     /// The head of a 200 answer in PHP's order, for a body of this length.
@@ -174,7 +203,7 @@ impl Http {
             }
             // The answer to HEAD may name the length of a body that was not made; a stream has none.
             let named = self.exchange.head_only() && response.parts.headers.has(Known::ContentLength);
-            if !named && !response.is_event_stream() {
+            if !named && response.has_length() {
                 content_length(&mut tail, response.parts.body.len());
             }
         }
@@ -216,6 +245,16 @@ impl Response {
     #[inline]
     pub(super) fn is_event_stream(&self) -> bool {
         self.parts.headers.has(Known::EventStream) && self.has_body()
+    }
+
+    /// Whether the length of what is sent is known and named.
+    #[inline]
+    fn has_length(&self) -> bool {
+        #[cfg(feature = "compression")]
+        if self.parts.headers.has(Known::Unmeasured) {
+            return false;
+        }
+        !self.is_event_stream()
     }
 
     #[inline]

@@ -47,6 +47,17 @@ const HEAD_ONLY: u64 = 1 << 40;
 const HTTP10: u64 = 1 << 41;
 const KEEP_ALIVE: u64 = 1 << 42;
 const RAW: u64 = 1 << 43;
+#[cfg(feature = "compression")]
+const ACCEPTS_GZIP: u64 = 1 << 44;
+/// Where the number of the worker's settings of compression is: four bits, as those of the phase.
+#[cfg(feature = "compression")]
+const COMPRESSION: u32 = 36;
+const FOUR_BITS: u64 = 0xf;
+/// What is known before an exchange begins.
+#[cfg(feature = "compression")]
+const NEGOTIATED: u64 = FOUR_BITS << COMPRESSION | ACCEPTS_GZIP;
+#[cfg(not(feature = "compression"))]
+const NEGOTIATED: u64 = 0;
 
 impl Exchange {
     /// How many bits [`Exchange::bits`] uses.
@@ -56,7 +67,8 @@ impl Exchange {
     pub(super) fn begin(&mut self, head: &Head) {
         let ticket = self.ticket().checked_add(1).unwrap_or(1);
         let flag = |bit: u64, on: bool| if on { bit } else { 0 };
-        self.0 = u64::from(ticket)
+        self.0 = self.0 & NEGOTIATED
+            | u64::from(ticket)
             | (Phase::Open as u64) << PHASE
             | flag(HEAD_ONLY, head.head_only)
             | flag(HTTP10, head.http10)
@@ -71,7 +83,7 @@ impl Exchange {
 
     #[inline]
     pub(super) fn phase(self) -> Phase {
-        match (self.0 >> PHASE) & 0xff {
+        match (self.0 >> PHASE) & FOUR_BITS {
             1 => Phase::Open,
             2 => Phase::Raw,
             3 => Phase::Chunked,
@@ -84,7 +96,30 @@ impl Exchange {
 
     #[inline]
     pub(super) fn set_phase(&mut self, phase: Phase) {
-        self.0 = self.0 & !(0xff << PHASE) | (phase as u64) << PHASE;
+        self.0 = self.0 & !(FOUR_BITS << PHASE) | (phase as u64) << PHASE;
+    }
+
+    /// Takes note by which settings the worker compresses its answers, and whether this client accepts that. It holds for
+    /// the exchange that begins next.
+    #[cfg(feature = "compression")]
+    #[inline]
+    pub(super) fn set_compression(&mut self, settings: u8, accepts_gzip: bool) {
+        let number = (u64::from(settings) & FOUR_BITS) << COMPRESSION;
+        let flag = if accepts_gzip { ACCEPTS_GZIP } else { 0 };
+        self.0 = self.0 & !NEGOTIATED | number | flag;
+    }
+
+    /// The number of the settings, 0 for none.
+    #[cfg(feature = "compression")]
+    #[inline]
+    #[allow(clippy::cast_possible_truncation)] // four bits
+    pub(super) fn compression(self) -> u8 {
+        (self.0 >> COMPRESSION & FOUR_BITS) as u8
+    }
+
+    #[cfg(feature = "compression")]
+    pub(super) fn accepts_gzip(self) -> bool {
+        self.0 & ACCEPTS_GZIP != 0
     }
 
     /// The request asked for the head of the answer only.
@@ -163,5 +198,18 @@ mod tests {
         assert_eq!(Exchange::from_bits(exchange.bits() | 0xabcd << Exchange::BITS), exchange);
         assert_eq!(exchange.bits() >> Exchange::BITS, 0);
         assert_eq!(Exchange::from_bits(0), Exchange::default());
+    }
+
+    #[cfg(feature = "compression")]
+    #[test]
+    fn what_is_known_of_compression_stands_beside_the_rest() {
+        for accepts in [true, false] {
+            let mut exchange = Exchange(7);
+            exchange.set_compression(15, accepts);
+            exchange.set_phase(Phase::PlainParts);
+            exchange.set_phase(Phase::Open);
+            assert_eq!((exchange.compression(), exchange.accepts_gzip()), (15, accepts));
+            assert_eq!((exchange.phase(), exchange.ticket(), exchange.head_only()), (Phase::Open, 7, false));
+        }
     }
 }

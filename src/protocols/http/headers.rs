@@ -30,6 +30,9 @@ pub(super) enum Known {
     Close = 256,
     /// The value of `Transfer-Encoding` is `chunked` and nothing else.
     Chunked = 512,
+    /// How long the body would be that this head stands for is not known.
+    #[cfg(feature = "compression")]
+    Unmeasured = 1024,
 }
 
 impl Known {
@@ -129,6 +132,13 @@ impl Headers {
     #[inline]
     pub(super) fn has_stream(&self) -> bool {
         self.known & (Known::EventStream as u16 | Known::Chunked as u16) != 0
+    }
+
+    /// The head stands for a body that was not made: no length is named.
+    #[cfg(feature = "compression")]
+    pub(super) fn set_unmeasured(&mut self) {
+        self.remove("Content-Length");
+        self.known |= Known::Unmeasured as u16;
     }
 
     pub(super) fn is_empty(&self) -> bool {

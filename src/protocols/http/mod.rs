@@ -21,6 +21,8 @@
 mod accept;
 mod chunked;
 mod class;
+#[cfg(feature = "compression")]
+mod compression;
 pub(crate) mod conditional;
 mod cookie;
 mod encode;
@@ -28,6 +30,8 @@ mod exchange;
 mod file;
 mod files;
 pub(crate) mod form;
+#[cfg(feature = "compression")]
+mod gzip;
 mod head;
 mod headers;
 mod incoming;
@@ -49,6 +53,8 @@ mod stream;
 pub(crate) mod upload;
 pub(crate) mod uploads;
 
+#[cfg(feature = "compression")]
+pub use compression::Compression;
 pub use files::{Files, FilesIter, Uploaded};
 #[cfg(feature = "json")]
 pub use json::JsonError;
@@ -252,6 +258,8 @@ impl Http {
 pub(crate) fn clear() {
     reuse::clear::<parts::Parts>();
     reuse::clear::<response::Parts>();
+    #[cfg(feature = "compression")]
+    gzip::clear();
 }
 
 #[cfg(test)]

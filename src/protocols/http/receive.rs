@@ -38,6 +38,8 @@ impl Http {
         if limits.common_methods_only && !COMMON_METHODS.contains(&head.request.method()) {
             return Err(Refusal { status: 501, reason: "a method that is none of the common ones" });
         }
+        #[cfg(feature = "compression")]
+        self.negotiate(limits.compression, &head.request);
         let too_large = |body: usize| length.saturating_add(body) > limits.max_package_size;
         let done = skipped + length;
         let (rest, too_large) = match head.framing {
