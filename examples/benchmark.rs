@@ -1,31 +1,40 @@
 //! The server that is measured beside others: see `docs/performance.md`.
 //!
 //! Environment: `PORT`; `SSE_INTERVAL_MS` and `SSE_SIZE`, the period and the size in bytes of the event that goes to
-//! every subscriber of `/sse`.
+//! every subscriber of `/sse`; `FILES`, a directory with a `file` for `/file` and a `static` for what is below `/static/`.
 
+use std::hint::black_box;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
 use nix::time::{ClockId, clock_gettime};
-use workerman::{Deadlines, Http, Response, ServerSentEvents, TcpConnection, Timer, Worker};
+use serde::Serialize;
+use workerman::{Deadlines, Http, Request, Response, ServerSentEvents, TcpConnection, Timer, Worker};
+
+/// So large a request is taken.
+const LARGEST: usize = 64 << 20;
 
 fn main() -> workerman::Result<()> {
     env_logger::init();
     let port: u16 = variable("PORT", 8080);
     let size: usize = variable("SSE_SIZE", 100);
+    let files: PathBuf = variable("FILES", PathBuf::new());
+    let statics = files.join("static");
     let interval = Duration::from_secs_f64(variable("SSE_INTERVAL_MS", 100.0) / 1000.0);
 
     let worker = Worker::<Http>::new(&format!("http://127.0.0.1:{port}"));
     worker.set(Subscribers::default());
     worker.set_deadlines(Deadlines::default().keep_alive(0));
 
+    TcpConnection::set_default_max_package_size(LARGEST);
     worker.on_message(move |connection, request| match request.path() {
         "/plaintext" => {
+            read_some(&request);
             connection.send(Response::new(200, &[("Content-Type", "text/plain")], "Hello, World!"));
         }
         "/json" => {
-            let body = format!("{{\"message\":\"{}\"}}", "Hello, World!");
-            connection.send(Response::new(200, &[("Content-Type", "application/json")], body));
+            connection.send(Response::json(&Message { message: "Hello, World!" }).unwrap_or_default());
         }
         "/echo" => {
             connection.send(Response::new(200, &[("Content-Type", "text/plain")], request.raw_body()));
@@ -34,8 +43,18 @@ fn main() -> workerman::Result<()> {
             connection.send(Response::new(200, &[("Content-Type", "text/event-stream")], ""));
             worker.with(|subscribers: &mut Subscribers| subscribers.0.push(connection));
         }
-        _ => {
-            connection.send(Response::new(404, &[], ""));
+        "/file" => {
+            connection.send(Response::file(&request, files.join("file")));
+        }
+        "/upload" => {
+            connection.send(request.raw_body().len().to_string());
+        }
+        path => {
+            let response = match path.strip_prefix("/static/") {
+                Some(path) => Response::static_file(&request, &statics, path),
+                None => Response::new(404, &[], ""),
+            };
+            connection.send(response);
         }
     });
 
@@ -51,6 +70,18 @@ fn main() -> workerman::Result<()> {
         });
     });
     Worker::run_all()
+}
+
+#[derive(Serialize)]
+struct Message {
+    message: &'static str,
+}
+
+/// What a handler looks at: a parameter, and a cookie.
+fn read_some(request: &Request) {
+    if !request.query_string().is_empty() {
+        black_box((request.get("a"), request.cookie("sid")));
+    }
 }
 
 #[derive(Default)]

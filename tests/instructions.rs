@@ -100,7 +100,8 @@ fn build() -> PathBuf {
     let target = test.ancestors().nth(3).expect("a test lies in the target directory").join("instructions");
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    command.args(["build", "--quiet", "--release", "--locked", "--example", "benchmark", "--target-dir"]).arg(&target);
+    command.args(["build", "--quiet", "--release", "--locked", "--features=json"]);
+    command.args(["--example", "benchmark", "--target-dir"]).arg(&target);
     command.current_dir(env!("CARGO_MANIFEST_DIR"));
     command.env("CARGO_ENCODED_RUSTFLAGS", "-Ctarget-cpu=x86-64-v3").env("CARGO_PROFILE_RELEASE_DEBUG", "0");
     let output = command.output().expect("cargo runs");
