@@ -208,24 +208,47 @@ impl Outbound {
         filled
     }
 
-    /// Whether a file is next, and its next piece has to be read before anything can leave.
+    /// Whether the next piece of a file has to be read before it, or what stands right in front of it, can leave.
     pub(crate) fn needs_piece(&self) -> bool {
-        matches!(self.parts.front(), Some(Part::File(part)) if part.needs_piece())
+        let file = self.parts.iter().take(2).find_map(|part| match part {
+            Part::File(part) => Some(part),
+            _ => None,
+        });
+        file.is_some_and(|part| part.needs_piece())
     }
 
-    /// Reads the next piece of the file that is next. Fails when there is no such piece.
+    /// Reads the next piece of the file that is next, or behind the first part. Fails when there is no such piece.
     pub(crate) fn load(&mut self) -> io::Result<()> {
-        match self.parts.front_mut() {
-            Some(Part::File(part)) if part.needs_piece() => part.load(),
+        match self.next_file() {
+            Some((0, part)) if part.needs_piece() => part.load(),
+            Some((_, part)) if part.needs_piece() => {
+                // What stands in front of it leaves in any case; if this fails, it fails once more after that.
+                let _ = part.load();
+                Ok(())
+            }
             _ => Ok(()),
         }
     }
 
     /// There is no room for more now: what is left of a file's piece is forgotten, to be read again when there is.
     pub(crate) fn unload(&mut self) {
-        if let Some(Part::File(part)) = self.parts.front_mut() {
-            part.unload(std::mem::take(&mut self.sent));
+        let sent = self.sent;
+        match self.next_file() {
+            Some((0, part)) => {
+                part.unload(sent);
+                self.sent = 0;
+            }
+            Some((_, part)) => part.unload(0),
+            None => {}
         }
+    }
+
+    /// The file that is next or behind the first part, so that a head leaves with the beginning of its file.
+    fn next_file(&mut self) -> Option<(usize, &mut FilePart)> {
+        self.parts.iter_mut().take(2).enumerate().find_map(|(at, part)| match part {
+            Part::File(part) => Some((at, &mut **part)),
+            _ => None,
+        })
     }
 
     /// Whether it stopped without need, to let others have their turn.
@@ -427,7 +450,7 @@ mod tests {
         let mut queue = Outbound::default();
         queue.push_file(file(&[1; 70_000]), 0..70_001);
         queue.load().unwrap();
-        queue.advance(65_536);
+        queue.advance(crate::protocols::file::PIECE);
         assert!(queue.needs_piece() && queue.load().is_err());
         queue.reset();
         assert!(queue.is_empty() && queue.as_single() == Some(b""));
