@@ -7,6 +7,7 @@
 use std::fs::File;
 use std::io;
 use std::ops::Range;
+use std::os::unix::fs::FileExt;
 
 use rustix::buffer::spare_capacity;
 use rustix::io::{Errno, pread};
@@ -17,24 +18,30 @@ use super::pool;
 /// were longer by one byte would leave as two packets, and cost nearly twice as much.
 pub(crate) const PIECE: usize = 60 * 1024;
 
-/// Reads this part of a file, or fails where the file is shorter.
+/// Appends this part of a file that is known to be of this size, or fails where it is shorter than the part.
 ///
 /// A file on a disk has no readiness that a loop could wait for, so this may wait for the disk.
-pub(crate) fn read(file: &File, range: Range<u64>, buffer: &mut Vec<u8>) -> io::Result<()> {
+pub(crate) fn append(file: &File, range: Range<u64>, size: u64, buffer: &mut Vec<u8>) -> io::Result<()> {
     let length = usize::try_from(range.end.saturating_sub(range.start)).unwrap_or(usize::MAX);
-    buffer.clear();
+    let start = buffer.len();
     buffer.reserve_exact(length);
-    while buffer.len() < length {
+    let room = buffer.capacity() - start;
+    if range.end < size && room - length > length / 8 {
+        // Too much of what stands behind the part would be read along.
+        buffer.resize(start + length, 0);
+        return file.read_exact_at(buffer.get_mut(start..).unwrap_or_default(), range.start);
+    }
+    while buffer.len() - start < length {
         // Into room that nobody has filled with zeros before.
-        let at = range.start + buffer.len() as u64;
+        let at = range.start + (buffer.len() - start) as u64;
         match pread(file, spare_capacity(buffer), at) {
             Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
     }
-    // The room may have been larger.
-    buffer.truncate(length);
+    // The file may have grown, and the room may have been larger.
+    buffer.truncate(start + length);
     Ok(())
 }
 
@@ -74,7 +81,7 @@ impl FilePart {
             self.piece = pool::take();
         }
         let end = self.unread.end.min(self.unread.start.saturating_add(PIECE as u64));
-        let result = read(&self.file, self.unread.start..end, &mut self.piece);
+        let result = append(&self.file, self.unread.start..end, u64::MAX, &mut self.piece);
         match result {
             Ok(()) => self.unread.start = end,
             Err(_) => self.piece.clear(),

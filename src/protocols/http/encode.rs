@@ -227,11 +227,17 @@ impl Http {
     #[inline]
     pub(super) fn complete(&mut self, output: &mut Output<'_>, wants_close: bool) -> bool {
         self.exchange.set_phase(Phase::Idle);
-        let close = wants_close || !self.exchange.keep_alive();
+        let close = self.will_close(wants_close);
         if close {
             output.after = if self.is_receiving() { After::End } else { After::Close };
         }
         close
+    }
+
+    /// Whether the connection closes after an answer.
+    #[inline]
+    fn will_close(&self, wants_close: bool) -> bool {
+        wants_close || !self.exchange.keep_alive()
     }
 }
 

@@ -1,13 +1,16 @@
 //! Answers whose body is a file: which file, which part of it, and what is known of it.
 //!
-//! A response keeps the path. The file is opened when the answer is sent, so that a copy of a response owns no
-//! descriptor and what the head says is true of the very bytes that follow it.
+//! A response keeps the path, or the file itself where it had to be opened to be found. Otherwise the file is opened when
+//! the answer is sent, so that a copy of a response owns no descriptor. Either way it is looked at then: what the head says
+//! is true of the very bytes that follow it.
 
 use std::ffi::OsStr;
-use std::fs::Metadata;
+use std::fmt;
+use std::fs::{File, Metadata};
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::sync::Arc;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -20,7 +23,20 @@ use super::response::Response;
 pub(super) struct FileBody {
     pub(super) path: PathBuf,
     pub(super) wanted: Wanted,
+    pub(super) opened: Option<Opened>,
 }
+
+/// A file that is open already, and shared by the copies of a response.
+#[derive(Clone, Debug)]
+pub(super) struct Opened(pub(super) Arc<File>);
+
+impl PartialEq for Opened {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Opened {}
 
 /// What of a file is wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,13 +109,35 @@ impl Response {
         Self::default().with_wanted(path.as_ref(), Wanted::Asked(Conditions::of(request)))
     }
 
-    pub(super) fn with_wanted(mut self, path: &Path, wanted: Wanted) -> Self {
+    pub(super) fn with_wanted(self, path: &Path, wanted: Wanted) -> Self {
         if !path.is_file() {
             return self.with_status(404).with_body(NOT_FOUND);
         }
+        self.with_file_body(FileBody { path: path.to_owned(), wanted, opened: None })
+    }
+
+    /// A file that is open already, and is one.
+    pub(super) fn with_opened(self, file: File, path: PathBuf, wanted: Wanted) -> Self {
+        self.with_file_body(FileBody { path, wanted, opened: Some(Opened(file.into())) })
+    }
+
+    fn with_file_body(mut self, file: FileBody) -> Self {
         self.parts.body.clear();
-        self.parts.file = Some(Box::new(FileBody { path: path.to_owned(), wanted }));
+        self.parts.file = Some(Box::new(file));
         self
+    }
+}
+
+/// The answer in place of a file that cannot be sent, in PHP's words.
+pub(super) fn failure(path: &Path, error: &io::Error) -> (u16, &'static str) {
+    use io::ErrorKind::{InvalidFilename, InvalidInput, NotADirectory, NotFound, PermissionDenied};
+    match error.kind() {
+        NotFound | NotADirectory | InvalidInput | InvalidFilename => (404, NOT_FOUND),
+        PermissionDenied => (403, "403 Forbidden"),
+        _ => {
+            log::error!("{} cannot be sent: {error}", path.display());
+            (500, "")
+        }
     }
 }
 
@@ -116,18 +154,31 @@ pub(super) struct Known {
 impl Known {
     /// Of a file at a time, in seconds since 1970.
     pub(super) fn new(metadata: &Metadata, now: Option<u64>) -> Self {
-        let since = metadata.modified().ok().and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok());
-        let modified = since.map(|since| since.as_secs());
-        let settled = modified.zip(now).is_none_or(|(modified, now)| modified < now);
-        let weak = if settled { "" } else { "W/" };
-        let (size, inode) = (metadata.len(), metadata.ino());
-        let nanoseconds = since.map_or(0, |since| since.as_nanos());
-        Self {
-            size,
-            modified: modified.filter(|_| settled),
-            etag: format!("{weak}\"{size:x}-{nanoseconds:x}-{inode:x}\""),
-        }
+        let since = u64::try_from(metadata.mtime()).ok();
+        let settled = since.zip(now).is_none_or(|(modified, now)| modified < now);
+        let nanoseconds = since.map_or(0, |seconds| {
+            let rest = u64::try_from(metadata.mtime_nsec()).unwrap_or_default();
+            seconds.saturating_mul(1_000_000_000).saturating_add(rest)
+        });
+        let size = metadata.len();
+        let mut etag = String::with_capacity(64);
+        etag.push_str(if settled { "\"" } else { "W/\"" });
+        push_hex(&mut etag, size);
+        etag.push('-');
+        push_hex(&mut etag, nanoseconds);
+        etag.push('-');
+        push_hex(&mut etag, metadata.ino());
+        etag.push('"');
+        Self { size, modified: since.filter(|_| settled), etag }
     }
+}
+
+/// Appends a number without the machinery of `format!`.
+fn push_hex(text: &mut String, number: u64) {
+    let digits = (64 - (number | 1).leading_zeros()).div_ceil(4);
+    let digit =
+        |place: u32| u32::try_from(number >> (4 * place) & 15).ok().and_then(|digit| char::from_digit(digit, 16));
+    text.extend((0..digits).rev().filter_map(digit));
 }
 
 /// Where the table of `mime_guess` is out of date or means something rare.
@@ -139,18 +190,35 @@ const CORRECTED: [(&str, &str); 5] = [
     ("woff", "font/woff"), // RFC 8081 §4.4.5
 ];
 
-/// The media type of a file by the extension of its name, and whether that is known.
-pub(super) fn content_type(path: &Path) -> (String, bool) {
+/// A media type, written with the charset where it is text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ContentType(&'static str);
+
+impl ContentType {
+    /// What is said of files of no known type.
+    pub(super) const UNKNOWN: Self = Self(UNKNOWN);
+
+    /// What it is made of.
+    pub(super) fn texts(self) -> [&'static str; 2] {
+        [self.0, if self.0.starts_with("text/") { ";charset=utf-8" } else { "" }]
+    }
+}
+
+impl fmt::Display for ContentType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.texts().iter().try_for_each(|text| f.write_str(text))
+    }
+}
+
+/// The media type of a file by the extension of its name, if that is known.
+pub(super) fn content_type(path: &Path) -> Option<ContentType> {
     let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
     // PHP takes `.txt` for a name with nothing in front of its extension.
     let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
-    let lower = extension.to_ascii_lowercase();
-    let better = CORRECTED.iter().find(|(extension, _)| *extension == lower).map(|(_, kind)| *kind);
-    match better.or_else(|| mime_guess::from_ext(extension).first_raw()) {
-        None | Some(UNKNOWN) => (UNKNOWN.to_owned(), false),
-        Some(text) if text.starts_with("text/") => (format!("{text};charset=utf-8"), true),
-        Some(other) => (other.to_owned(), true),
-    }
+    let better =
+        CORRECTED.iter().find(|(corrected, _)| extension.eq_ignore_ascii_case(corrected)).map(|(_, kind)| *kind);
+    let kind = better.or_else(|| mime_guess::from_ext(extension).first_raw())?;
+    (kind != UNKNOWN).then_some(ContentType(kind))
 }
 
 /// What has a file saved under its name. Control characters, quotes and backslashes are left out, as in PHP; a name that
@@ -172,23 +240,33 @@ mod tests {
 
     #[test]
     fn a_type_follows_from_the_extension_in_any_case() {
-        for (name, expected, known) in [
-            ("a.txt", "text/plain;charset=utf-8", true),
-            (".txt", "text/plain;charset=utf-8", true),
-            ("a.b.HTML", "text/html;charset=utf-8", true),
-            ("style.css", "text/css;charset=utf-8", true),
-            ("app.mjs", "text/javascript;charset=utf-8", true),
-            ("a.json", "application/json", true),
-            ("a.svg", "image/svg+xml", true),
-            ("a.wasm", "application/wasm", true),
-            ("film.mp4", "video/mp4", true),
-            ("a.bin", UNKNOWN, false),
-            ("a.nosuchtype", UNKNOWN, false),
-            ("README", UNKNOWN, false),
-            ("txt", UNKNOWN, false),
-            ("", UNKNOWN, false),
+        for (name, expected) in [
+            ("a.txt", Some("text/plain;charset=utf-8")),
+            (".txt", Some("text/plain;charset=utf-8")),
+            ("a.b.HTML", Some("text/html;charset=utf-8")),
+            ("style.css", Some("text/css;charset=utf-8")),
+            ("app.MJS", Some("text/javascript;charset=utf-8")),
+            ("a.json", Some("application/json")),
+            ("a.svg", Some("image/svg+xml")),
+            ("a.wasm", Some("application/wasm")),
+            ("film.mp4", Some("video/mp4")),
+            ("a.bin", None),
+            ("a.nosuchtype", None),
+            ("README", None),
+            ("txt", None),
+            ("", None),
         ] {
-            assert_eq!(content_type(Path::new(name)), (expected.to_owned(), known), "{name}");
+            let found = content_type(Path::new(name)).map(|kind| kind.to_string());
+            assert_eq!(found.as_deref(), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_number_in_a_tag_has_no_zeros_in_front() {
+        for number in [0, 1, 15, 16, 0xabc, u64::from(u32::MAX), u64::MAX] {
+            let mut text = String::new();
+            push_hex(&mut text, number);
+            assert_eq!(text, format!("{number:x}"));
         }
     }
 

@@ -19,6 +19,7 @@
 //! framed by us, so what the app sends can never be read as a second answer.
 
 mod accept;
+mod below;
 mod chunked;
 mod class;
 #[cfg(feature = "compression")]

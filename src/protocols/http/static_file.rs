@@ -1,15 +1,19 @@
 //! Files below a directory, by the path of a request that may say anything.
 //!
 //! Invariant: nothing is sent that is not below the root, whatever the path says and wherever symbolic links lead. Decoding
-//! happens once, before the path is taken apart, and each part of it must be a plain name. Whoever may write below the root
-//! is trusted: links could be changed between the look at a path and its opening.
+//! happens once, before the path is taken apart, and each part of it must be a plain name. A file is opened once, when it is
+//! found, so that what was looked at is what is sent.
 
+use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::OsStringExt;
+use std::fs::{File, Metadata};
+use std::io;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
+use super::below;
 use super::conditional::Conditions;
-use super::file::{NOT_FOUND, Wanted, content_type};
+use super::file::{Wanted, content_type, failure};
 use super::request::Request;
 use super::response::Response;
 
@@ -26,6 +30,8 @@ impl Response {
     ///
     /// Where the client accepts it, a neighbour `name.br` or `name.gz` that is no older is sent in place of a file.
     ///
+    /// The file is opened here: a response that you keep keeps a descriptor.
+    ///
     /// ```
     /// # use workerman::{Http, Response, Worker};
     /// # let worker = Worker::<Http>::new("");
@@ -39,45 +45,56 @@ impl Response {
         if !matches!(request.method(), "GET" | "HEAD") {
             return Self::new(405, &[("Allow", "GET, HEAD")], "");
         }
-        let found = root.as_ref().canonicalize().ok().and_then(|root| find(&root, path));
-        match found {
-            None => Self::new(404, &[], NOT_FOUND),
-            Some(Found::Directory) => redirect(request),
-            Some(Found::File { root, path }) => file_or_neighbour(request, &root, &path),
+        let root = root.as_ref();
+        match find(root, path) {
+            Ok(Some(plain)) => file_or_neighbour(request, root, plain),
+            Ok(None) => redirect(request),
+            Err(error) => {
+                let (status, body) = failure(Path::new(path), &error);
+                Self::new(status, &[], body)
+            }
         }
     }
 }
 
-/// What a path leads to. Paths here have no symbolic links in them any more.
-enum Found {
-    File { root: PathBuf, path: PathBuf },
-    Directory,
+/// A file, and its path without symbolic links.
+struct Opened {
+    file: File,
+    path: PathBuf,
+    metadata: Metadata,
 }
 
-fn find(root: &Path, path: &str) -> Option<Found> {
+/// What a path leads to: a file, or a directory whose slash is missing.
+fn find(root: &Path, path: &str) -> io::Result<Option<Opened>> {
+    let nothing = || io::Error::from(io::ErrorKind::NotFound);
     let mut wanted = root.to_owned();
-    wanted.extend(names(path)?);
-    let mut path_found = inside(root, &wanted)?;
-    if path_found.is_dir() {
-        if !(path.is_empty() || path.ends_with('/')) {
-            return Some(Found::Directory);
-        }
-        path_found = inside(root, &path_found.join("index.html"))?;
-    } else if path.ends_with('/') {
-        return None;
+    for name in names(path) {
+        wanted.push(name.ok_or_else(nothing)?);
     }
-    path_found.is_file().then(|| Found::File { root: root.to_owned(), path: path_found })
+    let is_directory = path.is_empty() || path.ends_with('/');
+    if is_directory {
+        wanted.push("index.html");
+    }
+    let opened = open(root, wanted)?;
+    match opened.metadata.file_type() {
+        kind if kind.is_file() => Ok(Some(opened)),
+        kind if kind.is_dir() && !is_directory => Ok(None),
+        _ => Err(nothing()),
+    }
 }
 
-/// Where a path leads, if that is below the root.
-fn inside(root: &Path, path: &Path) -> Option<PathBuf> {
-    path.canonicalize().ok().filter(|path| path.starts_with(root))
+fn open(root: &Path, path: PathBuf) -> io::Result<Opened> {
+    if root.as_os_str().is_empty() {
+        return Err(io::ErrorKind::NotFound.into());
+    }
+    let (file, path) = below::open(root, path)?;
+    let metadata = file.metadata()?;
+    Ok(Opened { file, path, metadata })
 }
 
-/// The names that a path is made of, decoded; `None` when one of them is none.
-fn names(path: &str) -> Option<Vec<OsString>> {
-    let names = path.split('/').filter(|name| !name.is_empty());
-    names.map(|name| decode(name).filter(|name| is_plain(name)).map(OsString::from_vec)).collect()
+/// The names that a path is made of, decoded; `None` for one that is none.
+fn names(path: &str) -> impl Iterator<Item = Option<Cow<'_, OsStr>>> {
+    path.split('/').filter(|name| !name.is_empty()).map(|name| decode(name).filter(|name| is_plain(name.as_bytes())))
 }
 
 fn is_plain(name: &[u8]) -> bool {
@@ -86,7 +103,10 @@ fn is_plain(name: &[u8]) -> bool {
 }
 
 /// Undoes `%xx`, once. Half an escape is a mistake, or meant to be read differently by somebody else.
-fn decode(text: &str) -> Option<Vec<u8>> {
+fn decode(text: &str) -> Option<Cow<'_, OsStr>> {
+    if !text.contains('%') {
+        return Some(Cow::Borrowed(OsStr::new(text)));
+    }
     let mut decoded = Vec::with_capacity(text.len());
     let mut bytes = text.bytes();
     while let Some(byte) = bytes.next() {
@@ -98,7 +118,7 @@ fn decode(text: &str) -> Option<Vec<u8>> {
             _ => byte,
         });
     }
-    Some(decoded)
+    Some(Cow::Owned(OsString::from_vec(decoded)))
 }
 
 /// To the same place with a slash behind it, without which relative links would lead beside it.
@@ -110,25 +130,26 @@ fn redirect(request: &Request) -> Response {
     Response::new(301, &[("Location", &location)], "")
 }
 
-fn file_or_neighbour(request: &Request, root: &Path, path: &Path) -> Response {
+fn file_or_neighbour(request: &Request, root: &Path, plain: Opened) -> Response {
     let wanted = Wanted::Asked(Conditions::of(request));
-    let (kind, is_known) = content_type(path);
-    let accepted = request.header("accept-encoding").unwrap_or_default();
-    let neighbours = CODINGS.iter().filter(|_| is_known).filter_map(|(coding, extension)| {
-        let neighbour = inside(root, &with_extension_added(path, extension))?;
-        is_as_new(&neighbour, path).then_some((*coding, neighbour))
+    let kind = content_type(&plain.path);
+    let neighbours = CODINGS.map(|(coding, extension)| {
+        let path = kind.is_some().then(|| with_extension_added(&plain.path, extension))?;
+        let neighbour = open(root, path).ok().filter(|neighbour| is_as_new(neighbour, &plain))?;
+        Some((coding, neighbour))
     });
-    let neighbours: Vec<_> = neighbours.collect();
-    let response = match neighbours.is_empty() {
-        true => Response::default(),
-        false => Response::new(200, &[("Vary", "Accept-Encoding")], ""),
-    };
-    match neighbours.iter().find(|(coding, _)| accepts(accepted, coding)) {
+    if neighbours.iter().all(Option::is_none) {
+        return Response::default().with_opened(plain.file, plain.path, wanted);
+    }
+    let response = Response::new(200, &[("Vary", "Accept-Encoding")], "");
+    let accepted = request.header("accept-encoding").unwrap_or_default();
+    match neighbours.into_iter().flatten().find(|(coding, _)| accepts(accepted, coding)) {
         Some((coding, neighbour)) => {
+            let kind = kind.map(|kind| kind.to_string()).unwrap_or_default();
             let lines = [("Content-Type", kind.as_str()), ("Content-Encoding", coding)];
-            response.with_wanted(neighbour, wanted).with_headers(&lines)
+            response.with_opened(neighbour.file, neighbour.path, wanted).with_headers(&lines)
         }
-        None => response.with_wanted(path, wanted),
+        None => response.with_opened(plain.file, plain.path, wanted),
     }
 }
 
@@ -139,9 +160,10 @@ fn with_extension_added(path: &Path, extension: &str) -> PathBuf {
     name.into()
 }
 
-fn is_as_new(neighbour: &Path, path: &Path) -> bool {
-    let modified = |path: &Path| path.metadata().ok().filter(|found| found.is_file())?.modified().ok();
-    modified(neighbour).zip(modified(path)).is_some_and(|(neighbour, original)| neighbour >= original)
+fn is_as_new(neighbour: &Opened, plain: &Opened) -> bool {
+    let modified = |opened: &Opened| opened.metadata.modified().ok();
+    neighbour.metadata.is_file()
+        && modified(neighbour).zip(modified(plain)).is_some_and(|(neighbour, plain)| neighbour >= plain)
 }
 
 /// Whether an `Accept-Encoding` header allows a coding: RFC 9110 §12.5.3.
@@ -198,8 +220,8 @@ mod tests {
             ("/a%+1", None),
         ];
         for (path, expected) in table {
-            let expected = expected.map(|names| names.iter().map(OsString::from).collect::<Vec<_>>());
-            assert_eq!(names(path), expected, "{path}");
+            let expected = expected.map(|names| names.iter().map(|name| OsStr::new(name).into()).collect::<Vec<_>>());
+            assert_eq!(names(path).collect::<Option<Vec<_>>>(), expected, "{path}");
         }
     }
 
@@ -224,7 +246,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_path_leads_out(path in "(/|\\.|%2e|%2f|%5c|%00|\\\\|a|%|\\PC){0,20}") {
-            let names = names(&path).unwrap_or_default();
+            let names: Vec<_> = names(&path).collect::<Option<_>>().unwrap_or_default();
             let joined = Path::new("/root").join(names.iter().collect::<PathBuf>());
             prop_assert!(joined.components().all(|part| part != std::path::Component::ParentDir));
             prop_assert!(joined.starts_with("/root"));
