@@ -315,11 +315,13 @@ impl Request {
     }
 
     /// Appends a piece of a body of which `rest` bytes, this piece included, are still to come. Room grows with what
-    /// arrives, never past what was declared.
+    /// arrives, never past what was declared. When a sixteenth of a body has arrived there is room for all of it: room that
+    /// nothing was written to takes no memory yet, and moving a large body to a larger place again and again does.
     pub(super) fn append_body(&mut self, piece: &[u8], rest: usize) {
         let buffer = &mut self.parts.buffer;
         if buffer.capacity() - buffer.len() < piece.len() {
-            buffer.reserve_exact(rest.min(buffer.len().max(piece.len())));
+            let arrived = buffer.len().max(piece.len());
+            buffer.reserve_exact(if arrived >= rest / 16 { rest } else { arrived });
         }
         buffer.extend_from_slice(piece);
     }
