@@ -9,14 +9,13 @@ mod outside;
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use outside::{Process, TemporaryDirectory, connect, hang_up, now, start_example};
+use outside::{TemporaryDirectory, connect, hang_up, now, start_browser, start_example};
 
 /// The whole test is over by then.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -39,17 +38,7 @@ fn a_browser_shows_the_events_and_resumes_after_the_last_one() {
     let (_example, upstream) = start_example("sse");
     let proxy = Proxy::start(upstream);
     let profile = TemporaryDirectory::new("browser");
-    let _browser = Process::start(
-        Command::new(browser())
-            .args(["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-dev-shm-usage"])
-            .args(["--disable-background-networking", "--disable-component-update", "--disable-sync"])
-            .args(["--disable-breakpad", "--disable-crash-reporter", "--no-default-browser-check"])
-            // Reaches nothing but this machine, whatever proxy the environment names.
-            .args(["--no-proxy-server", "--remote-debugging-port=0"])
-            .arg(format!("--user-data-dir={}", profile.0.display()))
-            .envs([("HOME", &profile.0), ("XDG_CONFIG_HOME", &profile.0), ("XDG_CACHE_HOME", &profile.0)])
-            .arg(format!("http://{}/", proxy.address)),
-    );
+    let _browser = start_browser(&profile.0, &[], &format!("http://{}/", proxy.address));
 
     for expected in ["hello 1", "hello 2", "hello 3"] {
         assert_eq!(proxy.shown(end), expected);
@@ -60,17 +49,6 @@ fn a_browser_shows_the_events_and_resumes_after_the_last_one() {
     assert_eq!(streams.len(), 2, "one stream, and one more after the break: {streams:#?}");
     assert_eq!(header(&streams[0], "last-event-id"), None, "{}", streams[0]);
     assert_eq!(header(&streams[1], "last-event-id"), Some("3"), "{}", streams[1]);
-}
-
-fn browser() -> &'static str {
-    let names = ["chromium", "chromium-browser", "google-chrome"];
-    let installed = |name: &&str| {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        std::env::split_paths(&path).any(|directory| directory.join(name).is_file())
-    };
-    names.into_iter().find(installed).unwrap_or_else(|| {
-        panic!("this test needs a browser and there is none ({}): ./tests/run installs chromium", names.join(", "))
-    })
 }
 
 /// The value of a header of a request head.

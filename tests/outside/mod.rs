@@ -5,7 +5,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread::{self, JoinHandle};
@@ -264,9 +264,39 @@ pub(crate) fn example(name: &str) -> PathBuf {
 
 /// An example, started on a port of its own, and its address, which is in the first line it prints.
 pub(crate) fn start_example(name: &str) -> (Process, SocketAddr) {
-    let process = Process::start(Command::new(example(name)).arg("127.0.0.1:0"));
+    start_example_in(name, &std::env::temp_dir())
+}
+
+/// An example that has its temporary files in this directory.
+pub(crate) fn start_example_in(name: &str, temporary: &Path) -> (Process, SocketAddr) {
+    let process = Process::start(Command::new(example(name)).arg("127.0.0.1:0").env("TMPDIR", temporary));
     let address = address_in(&process.line());
     (process, address)
+}
+
+/// A browser without a window that opens a page, with more options if the test needs them. What it keeps goes to the
+/// profile, a directory.
+pub(crate) fn start_browser(profile: &Path, options: &[&str], url: &str) -> Process {
+    let names = ["chromium", "chromium-browser", "google-chrome"];
+    let installed = |name: &&str| {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        std::env::split_paths(&path).any(|directory| directory.join(name).is_file())
+    };
+    let browser = names.into_iter().find(installed).unwrap_or_else(|| {
+        panic!("this test needs a browser and there is none ({}): ./tests/run installs chromium", names.join(", "))
+    });
+    Process::start(
+        Command::new(browser)
+            .args(["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-dev-shm-usage"])
+            .args(["--disable-background-networking", "--disable-component-update", "--disable-sync"])
+            .args(["--disable-breakpad", "--disable-crash-reporter", "--no-default-browser-check"])
+            // Reaches nothing but this machine, whatever proxy the environment names.
+            .args(["--no-proxy-server", "--remote-debugging-port=0"])
+            .arg(format!("--user-data-dir={}", profile.display()))
+            .envs([("HOME", profile), ("XDG_CONFIG_HOME", profile), ("XDG_CACHE_HOME", profile)])
+            .args(options)
+            .arg(url),
+    )
 }
 
 /// The socket address in a line of text.
