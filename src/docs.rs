@@ -4,6 +4,9 @@
 mod readme {}
 #[doc = include_str!("../docs/design.md")]
 mod design {}
+#[cfg(feature = "json")] // some of its code is about that
+#[doc = include_str!("../docs/http.md")]
+mod http {}
 #[doc = include_str!("../docs/http-conformance.md")]
 mod http_conformance {}
 #[doc = include_str!("../docs/performance.md")]

@@ -72,6 +72,19 @@ const CLASSES: &[Class] = &[
         ],
     ),
     ("Timer", &[("add", "add"), ("delay", "delay"), ("repeat", "repeat"), ("del", "del"), ("delAll", "del_all")]),
+    ("Http", &[("uploadTmpDir", "set_upload_tmp_dir")]),
+    (
+        "UploadedFile",
+        &[
+            ("name", "name"),
+            ("full_path", "full_path"),
+            ("type", "content_type"),
+            ("size", "size"),
+            ("error", "error"),
+            ("tmp_name", "path"),
+            ("move_uploaded_file", "save_to"),
+        ],
+    ),
     (
         "Request",
         &[
@@ -93,6 +106,11 @@ const CLASSES: &[Class] = &[
             ("post", "json"),
             ("cookie", "cookie"),
             ("cookie", "cookies"),
+            ("file", "file"),
+            ("file", "file_array"),
+            ("file", "files"),
+            ("trailer", "trailer"),
+            ("trailer", "trailers"),
             ("rawHead", "raw_head"),
             ("rawBody", "raw_body"),
             ("rawBuffer", "raw_buffer"),
