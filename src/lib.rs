@@ -41,6 +41,7 @@
 //!
 //! * `compression` (off by default): `Worker::set_compression` has answers compressed with gzip; takes in `flate2` on
 //!   `zlib-rs`.
+//! * `deflate` (off by default): WebSocket messages are compressed with clients that can; takes in `flate2` with `zlib-rs`.
 //! * `json` (off by default): `Request::json` reads a body into a type of the app's; takes in `serde` and `serde_json`.
 //! * `session` (off by default): `Request::session`, with handlers for memory and files; takes in `json` and `getrandom`.
 
@@ -80,6 +81,9 @@ pub use protocols::http::{
 };
 pub use protocols::tcp::Tcp;
 pub use protocols::text::Text;
+#[cfg(feature = "deflate")]
+pub use protocols::websocket::Deflate;
+pub use protocols::websocket::{Message, Websocket, WebsocketType};
 pub use protocols::{Codec, Encode};
 pub use reactor::LoopError;
 #[cfg(feature = "session")]

@@ -250,7 +250,7 @@ pub mod fuzz {
         max_package_size: usize,
         bodies: Bodies,
     ) -> Outcome {
-        let limits = Limits { max_package_size, tell_heads: bodies != Bodies::Whole, ..Limits::default() };
+        let limits = Limits { tell_heads: bodies != Bodies::Whole, ..Limits::of_size(max_package_size) };
         let (mut outcome, mut codec, mut waiting) = (Outcome::default(), Http::default(), Vec::new());
         for piece in pieces {
             waiting.extend_from_slice(piece);
@@ -321,8 +321,7 @@ pub mod bench {
     use crate::reactor::{Key, Wheel};
 
     const DATE: &[u8; 29] = b"Sun, 06 Nov 1994 08:49:37 GMT";
-    const LIMITS: Limits =
-        Limits { max_package_size: 10 << 20, common_methods_only: false, tell_heads: false, compression: 0 };
+    const LIMITS: Limits = Limits::of_size(10 << 20);
 
     /// The server's end of a connection, as far as the codec knows it.
     #[derive(Debug)]

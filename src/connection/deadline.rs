@@ -24,6 +24,9 @@ use crate::timer::Interval;
 /// | the body's rate, averaged over that time | 1 KiB/s | 408 |
 /// | the next request on a keep-alive connection | 75 s | closed |
 /// | reading any of an answer that waits | 60 s | closed |
+/// | the Close frame of a WebSocket that we have closed | 10 s | closed |
+/// | anything at all on a WebSocket | never | it is sent a Ping |
+/// | anything at all after that Ping | 10 s | closed |
 ///
 /// Event streams have none of these, nor has a request that waits for the app's answer, or for more of it.
 ///
@@ -40,6 +43,9 @@ pub struct Deadlines {
     body: u32,
     keep_alive: u32,
     write: u32,
+    farewell: u32,
+    ping: u32,
+    pong: u32,
     /// Bytes a second.
     body_rate: u32,
 }
@@ -65,7 +71,16 @@ impl Deadlines {
     /// Worker::<Http>::new("").set_deadlines(Deadlines::none());
     /// ```
     pub fn none() -> Self {
-        Self { head: NEVER, body: NEVER, keep_alive: NEVER, write: NEVER, body_rate: 0 }
+        Self {
+            head: NEVER,
+            body: NEVER,
+            keep_alive: NEVER,
+            write: NEVER,
+            farewell: NEVER,
+            ping: NEVER,
+            pong: NEVER,
+            body_rate: 0,
+        }
     }
 
     /// For the whole head of a request from its first byte, and for that on a new connection; seconds or a `Duration`.
@@ -118,17 +133,50 @@ impl Deadlines {
         Self { write: ticks(time), ..self }
     }
 
+    /// For the peer's Close frame on a WebSocket, once ours is out; seconds or a `Duration`.
+    ///
+    /// ```
+    /// # use workerman::Deadlines;
+    /// let deadlines = Deadlines::default().farewell(2);
+    /// ```
+    pub fn farewell(self, time: impl Interval) -> Self {
+        Self { farewell: ticks(time), ..self }
+    }
+
+    /// How long a WebSocket may be silent before it is sent a Ping; seconds or a `Duration`. Never unless set. Proxies cut off
+    /// what is silent for a minute or so.
+    ///
+    /// ```
+    /// # use workerman::{Deadlines, Websocket, Worker};
+    /// # let worker = Worker::<Websocket>::new("");
+    /// worker.set_deadlines(Deadlines::default().ping(30).pong(10));
+    /// ```
+    #[doc(alias = "websocketPingInterval")]
+    pub fn ping(self, time: impl Interval) -> Self {
+        Self { ping: ticks(time), ..self }
+    }
+
+    /// For a word of the peer, a Pong or anything else, after the Ping of [`ping`](Self::ping); seconds or a `Duration`.
+    ///
+    /// ```
+    /// # use workerman::Deadlines;
+    /// let deadlines = Deadlines::default().ping(30).pong(5);
+    /// ```
+    pub fn pong(self, time: impl Interval) -> Self {
+        Self { pong: ticks(time), ..self }
+    }
+
     /// What workers of this process that are made from here on start with.
     pub(crate) fn set_default(self) {
         defaults::set_deadlines(self.to_array());
     }
 
-    pub(super) const fn from_array([head, body, keep_alive, write, body_rate]: [u32; 5]) -> Self {
-        Self { head, body, keep_alive, write, body_rate }
+    pub(super) const fn from_array([head, body, keep_alive, write, farewell, ping, pong, body_rate]: [u32; 8]) -> Self {
+        Self { head, body, keep_alive, write, farewell, ping, pong, body_rate }
     }
 
-    fn to_array(self) -> [u32; 5] {
-        [self.head, self.body, self.keep_alive, self.write, self.body_rate]
+    fn to_array(self) -> [u32; 8] {
+        [self.head, self.body, self.keep_alive, self.write, self.farewell, self.ping, self.pong, self.body_rate]
     }
 
     pub(super) fn of(&self, pace: Pace) -> u32 {
@@ -137,6 +185,9 @@ impl Deadlines {
             Pace::Body => self.body,
             Pace::Between => self.keep_alive,
             Pace::Write => self.write,
+            Pace::Farewell => self.farewell,
+            Pace::Talk => self.ping,
+            Pace::Reply => self.pong,
             Pace::Answer | Pace::Free => NEVER,
         }
     }
@@ -181,6 +232,7 @@ impl Connection {
             // A stream has none while it is open.
             Status::Established if self.flags.has(Flags::BLOCKED) && !self.is_stream() => Pace::Write,
             Status::Closing if self.flags.has(Flags::BLOCKED) => Pace::Write,
+            Status::Closing if self.awaits_farewell() => Pace::Farewell,
             Status::Established if self.flags.has(Flags::PAUSED) => Pace::Answer,
             Status::Established => self.codec_pace,
             _ => Pace::Answer,
@@ -290,6 +342,8 @@ fn sweep(at: u32) {
         match pace {
             Pace::Head | Pace::Body => driver.time_out(key),
             Pace::New | Pace::Between => lifecycle::close(key),
+            Pace::Farewell | Pace::Reply => lifecycle::destroy(key),
+            Pace::Talk => driver.probe(key),
             Pace::Write => {
                 visit(key, |visit| visit.look_for_progress());
             }

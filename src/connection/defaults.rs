@@ -2,18 +2,21 @@
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use super::deadline::{Deadlines, SECOND};
+use super::deadline::{Deadlines, NEVER, SECOND};
 
 static MAX_SEND_BUFFER_SIZE: AtomicU32 = AtomicU32::new(1024 * 1024);
 static MAX_PACKAGE_SIZE: AtomicU32 = AtomicU32::new(10 * 1024 * 1024);
 /// In nanoseconds.
 static LINGER: AtomicU64 = AtomicU64::new(1_000_000_000);
-/// Head, body, keep-alive, write, in ticks; and the least rate of a body, in bytes a second.
-static DEADLINES: [AtomicU32; 5] = [
+/// Head, body, keep-alive, write, farewell, ping, pong, in ticks; and the least rate of a body, in bytes a second.
+static DEADLINES: [AtomicU32; 8] = [
     AtomicU32::new(30 * SECOND),
     AtomicU32::new(30 * SECOND),
     AtomicU32::new(75 * SECOND),
     AtomicU32::new(60 * SECOND),
+    AtomicU32::new(10 * SECOND),
+    AtomicU32::new(NEVER),
+    AtomicU32::new(10 * SECOND),
     AtomicU32::new(1024),
 ];
 
@@ -21,7 +24,7 @@ pub(super) fn deadlines() -> Deadlines {
     Deadlines::from_array(DEADLINES.each_ref().map(|deadline| deadline.load(Ordering::Relaxed)))
 }
 
-pub(super) fn set_deadlines(deadlines: [u32; 5]) {
+pub(super) fn set_deadlines(deadlines: [u32; 8]) {
     for (default, deadline) in DEADLINES.iter().zip(deadlines) {
         default.store(deadline, Ordering::Relaxed);
     }

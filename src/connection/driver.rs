@@ -6,14 +6,15 @@ use std::fmt;
 use std::rc::Rc;
 
 use super::admission::Admission;
+use super::callbacks::{Callbacks, ErrorFn, EventFn, MessageFn, SignalFn};
 use super::deadline::Deadlines;
 use super::state::{Flags, Visit, visit};
 use super::status::Status;
 use super::{SEND_FAIL, TcpConnection, lifecycle, write};
 use crate::callback::{self, Slot};
 use crate::error::BoxError;
-use crate::protocols::output::{Outbound, Output};
-use crate::protocols::{Codec, Encoded, Limits, Origin, Pace, Step};
+use crate::protocols::output::{After, Outbound, Output};
+use crate::protocols::{Codec, Encoded, Limits, Origin, Pace, Signal, Step};
 use crate::reactor::{self, Key};
 
 /// What happens to a connection besides messages.
@@ -62,11 +63,17 @@ pub(crate) trait Driver: fmt::Debug {
     /// Lets the codec end what is open, before the connection closes.
     fn finish(&self, key: Key);
 
+    /// The same, at the end of the loop.
+    fn stop(&self, key: Key);
+
     /// A callback of this connection has failed: the peer is told if that is still possible, and the connection closes.
     fn fail(&self, key: Key);
 
     /// The peer took too long with a message that it had begun: it is told, and the connection ends.
     fn time_out(&self, key: Key);
+
+    /// Nothing was heard of the peer for long: it is asked whether it is there.
+    fn probe(&self, key: Key);
 
     /// How many connections the worker takes.
     fn admission(&self) -> &Admission;
@@ -91,50 +98,12 @@ impl dyn Driver {
     }
 }
 
-type EventFn<P> = dyn FnMut(TcpConnection<P>) -> Result<(), BoxError>;
-type MessageFn<P> = dyn FnMut(TcpConnection<P>, <P as Codec>::Message) -> Result<(), BoxError>;
-type HeadFn<P> = dyn FnMut(TcpConnection<P>, &<P as Codec>::Message) -> Result<(), BoxError>;
-type BodyFn<P> = dyn FnMut(TcpConnection<P>, &[u8]) -> Result<(), BoxError>;
-type ErrorFn<P> = dyn FnMut(TcpConnection<P>, u32, &str) -> Result<(), BoxError>;
-
-/// The callbacks of a worker, or a connection's own.
-pub(crate) struct Callbacks<P: Codec> {
-    pub(crate) on_connect: Slot<EventFn<P>>,
-    pub(crate) on_head: Slot<HeadFn<P>>,
-    pub(crate) on_body: Slot<BodyFn<P>>,
-    pub(crate) on_message: Slot<MessageFn<P>>,
-    pub(crate) on_close: Slot<EventFn<P>>,
-    pub(crate) on_error: Slot<ErrorFn<P>>,
-    pub(crate) on_buffer_full: Slot<EventFn<P>>,
-    pub(crate) on_buffer_drain: Slot<EventFn<P>>,
-}
-
-impl<P: Codec> Default for Callbacks<P> {
-    fn default() -> Self {
-        Self {
-            on_connect: Slot::default(),
-            on_head: Slot::default(),
-            on_body: Slot::default(),
-            on_message: Slot::default(),
-            on_close: Slot::default(),
-            on_error: Slot::default(),
-            on_buffer_full: Slot::default(),
-            on_buffer_drain: Slot::default(),
-        }
-    }
-}
-
-impl<P: Codec> fmt::Debug for Callbacks<P> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Callbacks").field("on_message", &self.on_message).finish_non_exhaustive()
-    }
-}
-
 /// The driver of a worker's connections.
 pub(crate) struct Handlers<P: Codec> {
     pub(crate) callbacks: Callbacks<P>,
     worker: Cell<Key>,
     deadlines: Cell<Deadlines>,
+    /// Those of the worker; that of size is each connection's own.
     limits: Cell<Limits>,
     admission: Admission,
 }
@@ -151,7 +120,7 @@ impl<P: Codec> Handlers<P> {
             callbacks: Callbacks::default(),
             worker: Cell::new(Key { slot: u32::MAX, generation: 0 }),
             deadlines: Cell::default(),
-            limits: Cell::default(),
+            limits: Cell::new(Limits::of_size(0)),
             admission: Admission::default(),
         }
     }
@@ -244,6 +213,20 @@ impl<P: Codec> Handlers<P> {
         visit(key, |visit| visit.end());
     }
 
+    /// Delivers something else, and what follows from that.
+    fn deliver_signal(&self, key: Key, signal: P::Signal) {
+        let mut next = Some(signal);
+        while let Some(signal) = next.take() {
+            let (nth, name) = signal.callback();
+            let call = |f: &mut SignalFn<P>| f(TcpConnection::new(key), &signal);
+            if self.run(own_callbacks(key), name, |callbacks| callbacks.on_signal(nth), call).is_err() {
+                self.fail(key);
+            }
+            self.with_codec(key, |codec, output| next = codec.follow(signal, output));
+            reactor::get().settle();
+        }
+    }
+
     fn with_codec(&self, key: Key, f: impl FnOnce(&mut P, &mut Output<'_>)) {
         write::transmit(key, 0, write::Limit::Ignore, |codec: &mut P, output| {
             f(codec, output);
@@ -273,11 +256,22 @@ impl<P: Codec> Driver for Handlers<P> {
             let date = reactor::get().clock.date();
             let mut output = Output::new(&mut outbound, &date, 0);
             let step = codec.receive(bytes.get(done..).unwrap_or_default(), &limits, &mut output);
+            let (ends, holds) = (P::TALKS && output.after != After::Stay, P::TALKS && output.hold);
             let ticket = codec.ticket();
-            let heard = matches!(step, Step::Message { .. } | Step::Piece { last: Some(_), .. });
+            let heard = matches!(step, Step::Message { .. } | Step::Piece { last: Some(_), .. })
+                || P::TALKS && codec.stance().pace == Pace::Talk;
             let has_own = visit(key, |visit| visit.check_in_input(codec, outbound, heard)) == Some(true);
             match step {
-                Step::More { consumed } => return done + consumed,
+                Step::More { .. } if ends => {
+                    visit(key, |visit| visit.end());
+                    return bytes.len();
+                }
+                Step::More { consumed } => {
+                    if holds {
+                        visit(key, |visit| visit.flags.set(Flags::PENDING));
+                    }
+                    return done + consumed;
+                }
                 Step::Message { consumed, mut message } => {
                     done += consumed;
                     P::stamp(&mut message, origin(key, ticket));
@@ -292,6 +286,14 @@ impl<P: Codec> Driver for Handlers<P> {
                     done += consumed;
                     let piece = bytes.get(done.saturating_sub(length as usize)..done).unwrap_or_default();
                     self.deliver_piece(key, ticket, piece, last);
+                }
+                Step::Signal { consumed, mut signal } => {
+                    done += consumed;
+                    signal.stamp(origin(key, ticket));
+                    if ends {
+                        visit(key, |visit| visit.end());
+                    }
+                    self.deliver_signal(key, signal);
                 }
                 Step::Refused(reason) => {
                     self.refuse(key, reason);
@@ -335,6 +337,10 @@ impl<P: Codec> Driver for Handlers<P> {
         self.with_codec(key, Codec::finish);
     }
 
+    fn stop(&self, key: Key) {
+        self.with_codec(key, Codec::stop);
+    }
+
     #[cold]
     fn fail(&self, key: Key) {
         self.with_codec(key, |codec, output| codec.fail(output));
@@ -345,6 +351,11 @@ impl<P: Codec> Driver for Handlers<P> {
     fn time_out(&self, key: Key) {
         self.with_codec(key, Codec::time_out);
         visit(key, |visit| visit.end());
+    }
+
+    fn probe(&self, key: Key) {
+        self.with_codec(key, Codec::probe);
+        visit(key, |visit| visit.set_deadline(false));
     }
 
     #[inline]
@@ -390,7 +401,7 @@ impl Visit<'_> {
     /// Takes what decoding needs out of the table. Decoding may answer too, so the queue comes along.
     #[inline]
     fn check_out_input<P: Codec>(&mut self, limits: Limits) -> Input<P> {
-        if self.status != Status::Established {
+        if self.status != Status::Established && !self.awaits_farewell() {
             return Input::Never;
         }
         if self.flags.take(Flags::RAW) {
@@ -401,7 +412,11 @@ impl Visit<'_> {
         if !wanted {
             return Input::Later;
         }
-        let limits = Limits { max_package_size: self.max_package_size as usize, ..limits };
+        let limits = Limits {
+            max_package_size: self.max_package_size as usize,
+            congested: P::TALKS && self.is_congested(),
+            ..limits
+        };
         let Some(codec) = self.take_codec() else { return Input::Never };
         let outbound = self.connection.outbound.take();
         Input::Codec(codec, outbound.unwrap_or_else(|| self.spare.take()), limits)

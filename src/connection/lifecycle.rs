@@ -66,6 +66,11 @@ pub(super) fn defer(key: Key, event: Event) {
 
 /// Closes once everything queued has left: at once, if it can leave at once.
 pub(crate) fn close(key: Key) {
+    close_after(key, |driver| driver.finish(key));
+}
+
+/// Closes once the codec has said what it has to, and everything queued has left.
+fn close_after(key: Key, finish: impl FnOnce(&dyn Driver)) {
     let driver = visit(key, |visit| match visit.status {
         Status::Established => Some(Rc::clone(&visit.driver)),
         Status::Ending => {
@@ -75,7 +80,7 @@ pub(crate) fn close(key: Key) {
         _ => None,
     });
     let Some(driver) = driver.flatten() else { return };
-    driver.finish(key);
+    finish(&*driver);
     visit(key, |visit| {
         if visit.status == Status::Established {
             visit.status = Status::Closing;
@@ -83,6 +88,8 @@ pub(crate) fn close(key: Key) {
                 visit.flush();
             }
             visit.set_deadline(false);
+            // Of a connection that was paused, the peer's farewell may have been here for long.
+            visit.list_if_ready();
         }
     });
 }
@@ -223,6 +230,9 @@ impl Visit<'_> {
     }
 
     fn close_drained(&mut self) {
+        if self.awaits_farewell() {
+            return;
+        }
         // Closing a socket with unread bytes makes a reset of it, which can take our last answer with it.
         if self.flags.has(Flags::READABLE) { self.end() } else { self.shut() }
     }
@@ -361,7 +371,7 @@ pub(crate) fn close_all() {
 fn stop(key: Key) {
     match visit(key, |visit| visit.flags.has(Flags::OWES)) {
         Some(true) => close_unfinished(key),
-        _ => close(key),
+        _ => close_after(key, |driver| driver.stop(key)),
     }
 }
 

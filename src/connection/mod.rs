@@ -6,6 +6,7 @@
 
 mod about;
 mod admission;
+mod callbacks;
 #[cfg_attr(not(feature = "session"), allow(dead_code))] // nobody takes a seat then
 pub(crate) mod companion;
 mod deadline;
@@ -17,6 +18,7 @@ mod own;
 mod read;
 mod state;
 mod status;
+mod websocket;
 mod write;
 
 use std::fmt;
@@ -31,8 +33,9 @@ use crate::reactor::Key;
 
 use state::{Connection, Flags, state, visit};
 
+pub(crate) use callbacks::Callbacks;
 pub use deadline::Deadlines;
-pub(crate) use driver::{Callbacks, Driver, Handlers};
+pub(crate) use driver::{Driver, Handlers};
 pub(crate) use lifecycle::{clear, close_all, count, destroy_all, install, open};
 pub use status::{CONNECT_FAIL, SEND_FAIL, SendStatus, Status};
 

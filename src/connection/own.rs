@@ -2,7 +2,8 @@
 
 use std::rc::Rc;
 
-use super::driver::{self, Callbacks};
+use super::callbacks::Callbacks;
+use super::driver;
 use super::state::{Connection, visit};
 use super::{Status, TcpConnection};
 use crate::callback::{self, CallbackResult};

@@ -66,7 +66,7 @@ fn take_in(key: Key, driver: &dyn Driver, inbound: Option<Box<Inbound>>, bytes: 
     }
     let mut unused = Some(inbound);
     visit(key, |visit| {
-        if visit.status == Status::Established {
+        if visit.status == Status::Established || visit.awaits_farewell() {
             visit.inbound = unused.take_if(|inbound| !inbound.bytes.is_empty());
         }
     });

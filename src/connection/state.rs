@@ -140,6 +140,9 @@ pub(crate) struct Connection {
     pub(super) flags: Flags,
 }
 
+/// So much may wait beyond the limit of the send buffer in answers that no app has sent: Pongs.
+const CONTROL_ROOM: usize = 4 * 1024;
+
 /// The size that decides what an idle connection costs.
 const _: () = assert!(size_of::<Connection>() <= 160);
 
@@ -332,12 +335,32 @@ impl Connection {
     pub(super) fn wants_input(&self) -> bool {
         match self.status {
             Status::Established => {
-                let stuck = self.flags.has(Flags::BLOCKED) && self.is_full();
-                !stuck && !self.flags.has(Flags::PAUSED | Flags::WAITING)
+                (!self.is_congested() || self.hears_more()) && !self.flags.has(Flags::PAUSED | Flags::WAITING)
             }
+            Status::Closing => self.awaits_farewell(),
             Status::Ending => true,
             _ => false,
         }
+    }
+
+    /// Whether the peer does not read, and nothing more finds room for it.
+    #[inline]
+    pub(super) fn is_congested(&self) -> bool {
+        self.flags.has(Flags::BLOCKED) && self.is_full()
+    }
+
+    /// Whether a peer that does not read is heard all the same: until it comes to a message, and while our answers to
+    /// the rest are few.
+    #[cold]
+    fn hears_more(&self) -> bool {
+        let room = (self.max_send_buffer_size as usize).saturating_add(CONTROL_ROOM);
+        matches!(self.codec_pace, Pace::Talk | Pace::Reply) && !self.flags.has(Flags::PENDING) && self.queued() < room
+    }
+
+    /// Whether the connection closes when the peer has said goodbye too.
+    #[inline]
+    pub(super) fn awaits_farewell(&self) -> bool {
+        self.status == Status::Closing && self.codec_pace == Pace::Farewell
     }
 
     /// Remembers what an event said until it has been dealt with.

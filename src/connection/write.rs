@@ -189,8 +189,9 @@ impl Visit<'_> {
         } else {
             self.spare.recycle(outbound);
         }
-        if let Encoded::Stray(_) = encoded {
-            return (SendStatus::Dropped, false);
+        if !matches!(encoded, Encoded::Done) {
+            let is_kept = matches!(encoded, Encoded::Kept);
+            return (if is_kept { SendStatus::Queued } else { SendStatus::Dropped }, false);
         }
         match after {
             After::Stay => {}

@@ -2,6 +2,8 @@
 //!
 //! Invariants: a length is judged before what it promises arrives; the four bytes of it are the only ones looked at.
 
+use std::convert::Infallible;
+
 use super::output::Output;
 use super::{Codec, Encode, Encoded, Limits, Step, sealed};
 
@@ -25,6 +27,7 @@ impl sealed::Sealed for Frame {}
 
 impl Codec for Frame {
     type Message = Vec<u8>;
+    type Signal = Infallible;
 
     const SCHEME: &'static str = "frame";
 

@@ -16,23 +16,43 @@ pub(crate) mod pool;
 pub(crate) mod reuse;
 pub(crate) mod tcp;
 pub(crate) mod text;
+pub(crate) mod websocket;
+
+use std::convert::Infallible;
 
 use output::Output;
 
 /// A protocol: what is between the bytes of a connection and its messages.
 ///
-/// Implemented by [`Http`](crate::Http), [`Tcp`](crate::Tcp), [`Text`](crate::Text) and [`Frame`](crate::Frame); sealed for now, protocols of your own come later.
+/// Implemented by [`Http`](crate::Http), [`Websocket`](crate::Websocket), [`Tcp`](crate::Tcp), [`Text`](crate::Text) and
+/// [`Frame`](crate::Frame); sealed for now, protocols of your own come later.
 #[doc(alias = "ProtocolInterface")]
 pub trait Codec: sealed::Sealed + Default + 'static {
     /// What `on_message` receives.
     type Message: 'static;
 
+    /// What arrives besides messages; `Infallible` for nothing.
+    #[doc(hidden)]
+    type Signal: Signal;
+
     /// The scheme of a worker's address, before `://`.
     const SCHEME: &'static str;
 
+    /// Whether peers say more than messages: whatever they say counts as a sign of life, and the codec may end a
+    /// connection or hold messages back. The other protocols do not pay for it.
+    #[doc(hidden)]
+    const TALKS: bool = false;
+
     /// Looks at the bytes that follow those consumed so far, up to the end of the next message.
     #[doc(hidden)]
-    fn receive(&mut self, input: &[u8], limits: &Limits, output: &mut Output<'_>) -> Step<Self::Message>;
+    fn receive(&mut self, input: &[u8], limits: &Limits, output: &mut Output<'_>) -> Step<Self::Message, Self::Signal>;
+
+    /// The callback for a signal has returned, and the connection stands: does what follows, and answers what the app is
+    /// to be told next.
+    #[doc(hidden)]
+    fn follow(&mut self, _signal: Self::Signal, _output: &mut Output<'_>) -> Option<Self::Signal> {
+        None
+    }
 
     /// What it waits for.
     #[doc(hidden)]
@@ -78,9 +98,19 @@ pub trait Codec: sealed::Sealed + Default + 'static {
     #[doc(hidden)]
     fn finish(&mut self, _output: &mut Output<'_>) {}
 
+    /// The loop ends, and the connection with it.
+    #[doc(hidden)]
+    fn stop(&mut self, output: &mut Output<'_>) {
+        self.finish(output);
+    }
+
     /// The peer took too long with a message that it had begun: says so. The connection ends next.
     #[doc(hidden)]
     fn time_out(&mut self, _output: &mut Output<'_>) {}
+
+    /// Nothing was heard of the peer for long: asks whether it is there.
+    #[doc(hidden)]
+    fn probe(&mut self, _output: &mut Output<'_>) {}
 
     /// Packs a codec at rest into eight bytes, or gives it back when it holds more than that.
     #[doc(hidden)]
@@ -96,6 +126,7 @@ pub trait Codec: sealed::Sealed + Default + 'static {
     message = "`{M}` cannot be sent over `{Self}`",
     label = "not a message of this protocol",
     note = "an `Http` connection sends a `Response`, a `ServerSentEvents` (or a reference to one), a `Chunk`, text or bytes",
+    note = "a `Websocket` connection sends text, bytes or a `Message`, and a `Response` as the answer to its handshake",
     note = "a `Tcp`, `Text` or `Frame` connection sends text or bytes: `&str`, `String`, `&[u8]`, `Vec<u8>`"
 )]
 pub trait Encode<M>: Codec {
@@ -104,9 +135,28 @@ pub trait Encode<M>: Codec {
     fn encode(&mut self, message: M, output: &mut Output<'_>) -> Encoded;
 }
 
-/// What [`Codec::receive`] came to.
+/// What arrives besides messages: a handshake, a Ping. Each kind has a callback of its own.
+pub trait Signal: 'static {
+    /// Which callback it is for, and that one's name.
+    fn callback(&self) -> (usize, &'static str);
+
+    /// Writes into it where it came in.
+    fn stamp(&mut self, _origin: Origin) {}
+}
+
+/// A protocol has at most so many kinds of signals.
+pub(crate) const SIGNALS: usize = 5;
+
+impl Signal for Infallible {
+    fn callback(&self) -> (usize, &'static str) {
+        match *self {}
+    }
+}
+
+/// What [`Codec::receive`] came to. If the output of a `More` or a `Signal` says `after`, the connection ends once
+/// everything is written; if `hold` is set in that of a `More`, the rest comes again when messages are wanted.
 #[derive(Debug, PartialEq)]
-pub enum Step<M> {
+pub enum Step<M, S = Infallible> {
     /// `consumed` bytes were taken, and more are needed. The rest comes again, in front of what arrives next.
     More {
         /// Bytes that are done with.
@@ -136,6 +186,13 @@ pub enum Step<M> {
         /// The message that ends with this piece.
         last: Option<M>,
     },
+    /// Something else ended after `consumed` bytes.
+    Signal {
+        /// Bytes that are done with.
+        consumed: usize,
+        /// What it is.
+        signal: S,
+    },
     /// The peer broke the protocol. What is to be said about it lies in the output; nothing more will be read.
     Refused(&'static str),
 }
@@ -145,6 +202,8 @@ pub enum Step<M> {
 pub enum Encoded {
     /// The bytes are in the output.
     Done,
+    /// The codec keeps the message until it may be sent.
+    Kept,
     /// The message belongs to no request or stream of this connection, for this reason; nothing was written.
     Stray(&'static str),
 }
@@ -186,8 +245,14 @@ pub enum Pace {
     Between,
     /// To read what was sent.
     Write,
+    /// To say goodbye, as we have done. What it says until then is for the codec alone.
+    Farewell,
     /// Nothing: it is our turn.
     Answer,
+    /// Whatever it likes, and it is heard even while it does not read, though its messages are not.
+    Talk,
+    /// To say anything at all, as it was asked to.
+    Reply,
     /// Whatever it likes: this protocol has no deadlines.
     Free,
 }
@@ -197,12 +262,30 @@ pub enum Pace {
 pub struct Limits {
     /// The largest message, head and body together, in bytes.
     pub max_package_size: usize,
+    /// The peer does not read what it was sent: messages have to wait, as answers to them would be dropped.
+    pub congested: bool,
     /// Whether a request whose method is none of the common ones is refused.
     pub common_methods_only: bool,
     /// Whether the app is told of the head of a message whose body is to come.
     pub tell_heads: bool,
     /// The number of the settings by which answers are compressed, 0 for none.
     pub compression: u8,
+    /// How WebSocket messages are compressed.
+    pub(crate) deflate: websocket::Deflate,
+}
+
+impl Limits {
+    /// These of a new worker, but for the size.
+    pub(crate) const fn of_size(max_package_size: usize) -> Self {
+        Self {
+            max_package_size,
+            congested: false,
+            common_methods_only: false,
+            tell_heads: false,
+            compression: 0,
+            deflate: websocket::Deflate::new(),
+        }
+    }
 }
 
 /// A loop begins on this thread: from now on it keeps what later messages can use again.
@@ -214,6 +297,7 @@ pub(crate) fn open() {
 pub(crate) fn clear() {
     reuse::set_keeps(false);
     http::clear();
+    websocket::clear();
     pool::clear();
 }
 

@@ -36,6 +36,8 @@ pub struct Output<'a> {
     pub(crate) cookie: Option<&'a str>,
     /// Set by the codec: what becomes of the connection.
     pub(crate) after: After,
+    /// Set by the codec: what it has left of the input is a message, and messages have to wait.
+    pub(crate) hold: bool,
 }
 
 /// What becomes of a connection once everything is written.
@@ -51,13 +53,13 @@ pub(crate) enum After {
 
 impl<'a> Output<'a> {
     pub(crate) fn new(queue: &'a mut Outbound, date: &'a [u8; 29], ticket: u32) -> Self {
-        Self { queue, date, ticket, cookie: None, after: After::Stay }
+        Self { queue, date, ticket, cookie: None, after: After::Stay, hold: false }
     }
 
     /// Lends itself with a cookie; answers whether that was taken, and so whether an answer has begun.
     pub(crate) fn offer<R>(&mut self, cookie: Option<&str>, write: impl FnOnce(&mut Output<'_>) -> R) -> (R, bool) {
         let Self { queue, date, ticket, after, .. } = self;
-        let mut lent = Output { queue, date, ticket: *ticket, cookie, after: *after };
+        let mut lent = Output { queue, date, ticket: *ticket, cookie, after: *after, hold: false };
         let result = write(&mut lent);
         *after = lent.after;
         (result, cookie.is_some() && lent.cookie.is_none())

@@ -1,5 +1,7 @@
 //! No protocol: whatever bytes arrive together are one message.
 
+use std::convert::Infallible;
+
 use super::output::Output;
 use super::{Codec, Encode, Encoded, Limits, Step, sealed};
 
@@ -18,6 +20,7 @@ impl sealed::Sealed for Tcp {}
 
 impl Codec for Tcp {
     type Message = Vec<u8>;
+    type Signal = Infallible;
 
     const SCHEME: &'static str = "tcp";
 

@@ -3,6 +3,8 @@
 //! Invariants: a line is looked at once, however it is cut; one that is longer than a message may be is refused at the
 //! byte that makes it so.
 
+use std::convert::Infallible;
+
 use memchr::memchr;
 
 use super::output::Output;
@@ -29,6 +31,7 @@ impl sealed::Sealed for Text {}
 
 impl Codec for Text {
     type Message = String;
+    type Signal = Infallible;
 
     const SCHEME: &'static str = "text";
 

@@ -14,6 +14,7 @@ use super::record::Record;
 use super::{Session, SessionError, config, id};
 use crate::connection::companion::{self, Companion};
 use crate::protocols::http::{Http, Request};
+use crate::protocols::websocket::Websocket;
 use crate::reactor::{self, Key};
 use crate::shared::Shared;
 
@@ -132,7 +133,8 @@ impl Request {
             return Err(SessionError::OffLoop);
         }
         let key = Key { slot: origin.slot, generation: origin.generation };
-        match companion::ask(key, |http: &Http| http.awaits(origin.ticket)) {
+        let http = companion::ask(key, |http: &Http| http.awaits(origin.ticket));
+        match http.or_else(|| companion::ask(key, |websocket: &Websocket| websocket.awaits(origin.ticket))) {
             Some(true) => Ok(key),
             _ => Err(SessionError::Answered),
         }

@@ -6,6 +6,7 @@ mod listener;
 mod registry;
 pub(crate) mod run;
 mod signals;
+mod websocket;
 
 use std::any::Any;
 use std::fmt;

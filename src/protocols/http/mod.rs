@@ -39,6 +39,7 @@ mod incoming;
 #[cfg(feature = "json")]
 mod json;
 pub(crate) mod multipart;
+mod origin;
 mod params;
 mod parts;
 mod plain;
@@ -66,6 +67,8 @@ pub use set_cookie::{Cookie, SameSite};
 pub use sse::ServerSentEvents;
 pub use stream::Chunk;
 pub use upload::{UploadError, UploadedFile};
+
+use std::convert::Infallible;
 
 use super::output::{After, Output};
 use super::{Codec, Encoded, Limits, Pace, Stance, Step, reuse, sealed};
@@ -112,6 +115,7 @@ impl sealed::Sealed for Http {}
 
 impl Codec for Http {
     type Message = Request;
+    type Signal = Infallible;
 
     const SCHEME: &'static str = "http";
 

@@ -9,8 +9,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::protocols::output::Outbound;
 
-const LIMITS: Limits =
-    Limits { max_package_size: 1024 * 1024, common_methods_only: false, tell_heads: false, compression: 0 };
+const LIMITS: Limits = Limits::of_size(1024 * 1024);
 const DATE: &[u8; 29] = b"Sun, 06 Nov 1994 08:49:37 GMT";
 
 /// Everything an app can see of a request.

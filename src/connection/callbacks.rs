@@ -1,0 +1,59 @@
+//! The callbacks of a worker, or of a connection of its own, by their types.
+
+use std::fmt;
+
+use super::TcpConnection;
+use crate::callback::Slot;
+use crate::error::BoxError;
+use crate::protocols::{Codec, SIGNALS};
+
+pub(super) type EventFn<P> = dyn FnMut(TcpConnection<P>) -> Result<(), BoxError>;
+pub(super) type MessageFn<P> = dyn FnMut(TcpConnection<P>, <P as Codec>::Message) -> Result<(), BoxError>;
+pub(super) type HeadFn<P> = dyn FnMut(TcpConnection<P>, &<P as Codec>::Message) -> Result<(), BoxError>;
+pub(super) type BodyFn<P> = dyn FnMut(TcpConnection<P>, &[u8]) -> Result<(), BoxError>;
+pub(super) type SignalFn<P> = dyn FnMut(TcpConnection<P>, &<P as Codec>::Signal) -> Result<(), BoxError>;
+pub(super) type ErrorFn<P> = dyn FnMut(TcpConnection<P>, u32, &str) -> Result<(), BoxError>;
+
+/// The callbacks of a worker, or a connection's own.
+pub(crate) struct Callbacks<P: Codec> {
+    pub(crate) on_connect: Slot<EventFn<P>>,
+    pub(crate) on_head: Slot<HeadFn<P>>,
+    pub(crate) on_body: Slot<BodyFn<P>>,
+    pub(crate) on_message: Slot<MessageFn<P>>,
+    pub(crate) on_close: Slot<EventFn<P>>,
+    pub(crate) on_error: Slot<ErrorFn<P>>,
+    pub(crate) on_buffer_full: Slot<EventFn<P>>,
+    pub(crate) on_buffer_drain: Slot<EventFn<P>>,
+    /// Those of the protocol's own.
+    on_signal: [Slot<SignalFn<P>>; SIGNALS],
+}
+
+impl<P: Codec> Default for Callbacks<P> {
+    fn default() -> Self {
+        Self {
+            on_connect: Slot::default(),
+            on_head: Slot::default(),
+            on_body: Slot::default(),
+            on_message: Slot::default(),
+            on_close: Slot::default(),
+            on_error: Slot::default(),
+            on_buffer_full: Slot::default(),
+            on_buffer_drain: Slot::default(),
+            on_signal: Default::default(),
+        }
+    }
+}
+
+impl<P: Codec> Callbacks<P> {
+    /// The one that a kind of signal is for.
+    pub(crate) fn on_signal(&self, nth: usize) -> &Slot<SignalFn<P>> {
+        let [first, ..] = &self.on_signal;
+        self.on_signal.get(nth).unwrap_or(first)
+    }
+}
+
+impl<P: Codec> fmt::Debug for Callbacks<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Callbacks").field("on_message", &self.on_message).finish_non_exhaustive()
+    }
+}

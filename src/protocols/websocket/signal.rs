@@ -1,0 +1,45 @@
+//! What arrives besides messages.
+
+use crate::protocols::http::{Http, Request};
+use crate::protocols::{Codec as _, Origin, Signal};
+
+/// Something that a WebSocket connection's own callbacks are told.
+#[derive(Debug, PartialEq)]
+pub enum WebsocketSignal {
+    /// A client asks to be let in. Unless the callback answers, it is.
+    Connect(Request),
+    /// It has been let in.
+    Connected(Request),
+    /// It sent a Ping, which has been answered.
+    Ping(Vec<u8>),
+    /// It sent a Pong.
+    Pong(Vec<u8>),
+    /// It closes, with this code and reason, and has been answered.
+    Close(u16, String),
+}
+
+impl WebsocketSignal {
+    pub(crate) const CONNECT: usize = 0;
+    pub(crate) const CONNECTED: usize = 1;
+    pub(crate) const PING: usize = 2;
+    pub(crate) const PONG: usize = 3;
+    pub(crate) const CLOSE: usize = 4;
+}
+
+impl Signal for WebsocketSignal {
+    fn callback(&self) -> (usize, &'static str) {
+        match self {
+            Self::Connect(_) => (Self::CONNECT, "on_websocket_connect"),
+            Self::Connected(_) => (Self::CONNECTED, "on_websocket_connected"),
+            Self::Ping(_) => (Self::PING, "on_websocket_ping"),
+            Self::Pong(_) => (Self::PONG, "on_websocket_pong"),
+            Self::Close(..) => (Self::CLOSE, "on_websocket_close"),
+        }
+    }
+
+    fn stamp(&mut self, origin: Origin) {
+        if let Self::Connect(request) = self {
+            Http::stamp(request, origin);
+        }
+    }
+}
