@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use outside::{TemporaryDirectory, connect, hang_up, now, start_browser, start_example};
+use outside::{Browser, connect, hang_up, now, start_example};
 
 /// The whole test is over by then.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -37,8 +37,7 @@ fn a_browser_shows_the_events_and_resumes_after_the_last_one() {
     let end = now() + LIMIT;
     let (_example, upstream) = start_example("sse");
     let proxy = Proxy::start(upstream);
-    let profile = TemporaryDirectory::new("browser");
-    let _browser = start_browser(&profile.0, &[], &format!("http://{}/", proxy.address));
+    let _browser = Browser::open(&format!("http://{}/", proxy.address));
 
     for expected in ["hello 1", "hello 2", "hello 3"] {
         assert_eq!(proxy.shown(end), expected);

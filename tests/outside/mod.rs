@@ -7,6 +7,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -305,6 +306,22 @@ pub(crate) fn address_in(line: &str) -> SocketAddr {
     let text = line[start..].trim_end_matches(|c: char| !c.is_ascii_digit());
     let end = text.find(|c: char| !c.is_ascii_digit() && c != '.' && c != ':').unwrap_or(text.len());
     text[..end].parse().unwrap_or_else(|error| panic!("{line:?}: {error}"))
+}
+
+/// A headless browser that shows a page until it is dropped, with a profile of its own.
+#[derive(Debug)]
+pub(crate) struct Browser {
+    _process: Process,
+    _profile: TemporaryDirectory,
+}
+
+impl Browser {
+    pub(crate) fn open(url: &str) -> Self {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let profile = TemporaryDirectory::new(&format!("browser-{}", COUNT.fetch_add(1, Ordering::Relaxed)));
+        let process = start_browser(&profile.0, &[], url);
+        Self { _process: process, _profile: profile }
+    }
 }
 
 /// A directory of its own that is removed when this is dropped.
