@@ -28,6 +28,8 @@ mod responses;
 mod sessions;
 #[path = "captures/timeline.rs"]
 mod timeline;
+#[path = "captures/websockets.rs"]
+mod websockets;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -65,6 +67,11 @@ fn answers_leave_as_in_php_except_where_the_list_says_why_not() {
 #[test]
 fn connections_live_as_in_php_except_where_the_list_says_why_not() {
     check(include_str!("captures/connection_semantics.jsonl"), 58, &differences::CONNECTIONS, connections::replay);
+}
+
+#[test]
+fn websockets_speak_as_in_php_except_where_the_list_says_why_not() {
+    check(include_str!("captures/websocket.jsonl"), 91, &differences::WEBSOCKETS, websockets::replay);
 }
 
 #[test]

@@ -448,3 +448,143 @@ pub(crate) static SESSIONS: List = List {
     ],
     agreed: &[],
 };
+
+/// `websocket.jsonl`
+pub(crate) static WEBSOCKETS: List = List {
+    later: &[],
+    differences: &[
+        (
+            "RFC 6455 §4.2.1: a handshake is a GET of HTTP/1.1 with one Host and one key of 16 bytes; PHP asks for a version and a key that is not empty",
+            &[
+                (
+                    "handshake_key_empty",
+                    "-on onWebSocketConnect path /chat; -on onWebSocketConnected; -HTTP/1.1 101 Switching Protocol; -Sec-WebSocket-Version: 13; +HTTP/1.1 400 Bad Request; eof",
+                ),
+                (
+                    "handshake_key_short",
+                    "-on onWebSocketConnect path /chat; -on onWebSocketConnected; -HTTP/1.1 101 Switching Protocol; -Sec-WebSocket-Version: 13; +HTTP/1.1 400 Bad Request; eof",
+                ),
+                (
+                    "handshake_no_host",
+                    "-on onWebSocketConnect path /; -on onWebSocketConnected; -HTTP/1.1 101 Switching Protocol; -Sec-WebSocket-Version: 13; +HTTP/1.1 400 Bad Request; eof",
+                ),
+                (
+                    "handshake_http_10",
+                    "-on onWebSocketConnect path /chat; -on onWebSocketConnected; -HTTP/1.1 101 Switching Protocol; +HTTP/1.0 426 Upgrade Required; eof",
+                ),
+                (
+                    "handshake_getx_method",
+                    "-on onWebSocketConnect path /chat; -on onWebSocketConnected; -HTTP/1.1 101 Switching Protocol; -Sec-WebSocket-Version: 13; +HTTP/1.1 400 Bad Request; eof",
+                ),
+                (
+                    "handshake_key_twice",
+                    "-on onWebSocketConnect path /chat; -on onWebSocketConnected; -HTTP/1.1 101 Switching Protocol; -Sec-WebSocket-Version: 13; +HTTP/1.1 400 Bad Request; eof",
+                ),
+            ],
+        ),
+        (
+            "RFC 9110 §5.5: white space around a value is no part of it",
+            &[(
+                "handshake_version_trailing_space",
+                "+on onWebSocketConnect path /chat; +on onWebSocketConnected; -HTTP/1.1 426 Upgrade Required; -Sec-WebSocket-Version: 13; +HTTP/1.1 101 Switching Protocols; open",
+            )],
+        ),
+        (
+            "RFC 6455 §4.2.2: a sub-protocol that the client does not offer would make it hang up; it is left out",
+            &[("handshake_own_headers", "-Sec-WebSocket-Protocol: chat")],
+        ),
+        (
+            "who is not let in without another answer is told 403; PHP hangs up",
+            &[("handshake_reject_plain_close", "+HTTP/1.1 403 Forbidden")],
+        ),
+        (
+            "messages leave in the order in which they were sent; PHP lets out what waited for the handshake after what `onWebSocketConnected` sends",
+            &[("handshake_send_in_connected", "-81 2; +81 2")],
+        ),
+        (
+            "what is no request is found at the end of its head, or when the time for a head is over",
+            &[("handshake_frame_before_handshake", "-HTTP/1.1 400 Bad Request; open")],
+        ),
+        (
+            "Rust's types: a message is text or bytes; JSON is `serde_json::to_string`",
+            &[
+                ("server_array_json", "does not compile"),
+                ("server_int", "does not compile"),
+                ("server_null", "does not compile"),
+            ],
+        ),
+        (
+            "RFC 6455 §7.1.2: closing begins with a Close frame and waits for the peer's; PHP hangs up",
+            &[("server_close", "+close 1000; open"), ("server_close_data", "+close 1000; open")],
+        ),
+        (
+            "RFC 7692: messages are compressed with clients that have agreed to it, and with no others",
+            &[(
+                "server_deflate_type",
+                "-c1 \\xcaH\\xcd\\xc9\\xc9W\\xc8@\\x90\\x00\\x00; -c1 \\xca@\\x17\\x00\\x00; +81 hello hello hello; +81 hello hello hello",
+            )],
+        ),
+        (
+            "a message that is sent on stays what it was; PHP does not know that it was binary",
+            &[
+                ("client_binary_1_echo", "-81 \\x00; +82 \\x00"),
+                ("client_binary_126_echo", "-81 of 126; +82 of 126"),
+                ("fragments_binary", "-81 \\x00\\x01\\x02; +82 \\x00\\x01\\x02"),
+            ],
+        ),
+        (
+            "RFC 6455 §5.2: a length is written as short as can be",
+            &[
+                ("client_non_minimal_126", "-on onMessage data ok; -op echo ret true; -81 ok; +close 1002; eof"),
+                ("client_non_minimal_127", "-on onMessage data ok; -op echo ret true; -81 ok; +close 1002; eof"),
+            ],
+        ),
+        (
+            "RFC 6455 §5.4: control frames between fragments are no part of the message, and a continuation continues something",
+            &[
+                (
+                    "fragments_pong_between",
+                    "-on onMessage data last; +on onMessage data first-last; -81 last; +81 first-last",
+                ),
+                (
+                    "continuation_without_start",
+                    "-on onMessage data orphan; -op echo ret true; -81 orphan; +close 1002; eof",
+                ),
+            ],
+        ),
+        (
+            "RFC 6455 §5.5: control frames have at most 125 bytes and are not fragmented",
+            &[("ping_126", "-8a of 126; +close 1002; eof"), ("ping_fragmented", "+close 1002; eof")],
+        ),
+        (
+            "RFC 6455 §5.5.2: a Ping is answered, whatever the callback does; in PHP the callback answers or nobody does, and what it sends is a Pong",
+            &[("ping_handler_no_reply", "+8a x"), ("ping_handler_sends", "-8a own; +8a x; +81 own")],
+        ),
+        (
+            "RFC 6455 §5.5.1: a Close is answered, with its code; PHP says 1000 to all, and nothing if there is a callback",
+            &[
+                ("close_1001", "-close 1000; +close 1001"),
+                ("close_handler_silent", "+close 1000; eof"),
+                ("worker_close_cb_vs_websocket_close", "+close 1000"),
+            ],
+        ),
+        (
+            "RFC 6455 §7.1.7, §7.4: whoever breaks the protocol is told so; PHP hangs up, takes it, or ends its process",
+            &[
+                ("close_bad_code", "-close 1000; +close 1002"),
+                ("close_bad_utf8", "-close 1000; +close 1007"),
+                ("unmasked_short", "+close 1002; eof"),
+                ("opcode_3", "+close 1002"),
+                ("opcode_11", "+close 1002"),
+                ("opcode_15", "+close 1002"),
+                ("rsv1_invalid_deflate", "-on onWorkerStop; -on worker_process_exit status 64000; +close 1002"),
+                ("rsv2", "-on onMessage data rsv2; -op echo ret true; -81 rsv2; +close 1002; eof"),
+                ("bad_utf8_text", "-on onMessage data ÿþ; -op echo ret true; -81 \\xff\\xfe; +close 1007; eof"),
+                ("too_big", "+close 1009"),
+                ("too_big_fragments", "+close 1009"),
+                ("length_high_bit", "+close 1002"),
+            ],
+        ),
+    ],
+    agreed: &[],
+};
