@@ -49,6 +49,11 @@ fn connections() {
 }
 
 #[test]
+fn websockets() {
+    replay("websocket", checks::websocket);
+}
+
+#[test]
 fn forms() {
     replay("multipart", checks::multipart);
 }

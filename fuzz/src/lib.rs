@@ -8,6 +8,7 @@ mod conditions;
 mod cookies;
 mod form;
 mod params;
+mod websocket;
 
 use std::sync::mpsc::channel;
 use std::time::Duration;
@@ -19,6 +20,7 @@ pub use conditions::conditions;
 pub use cookies::cookies;
 pub use form::multipart;
 pub use params::params;
+pub use websocket::websocket;
 
 const LIMIT: usize = 1024 * 1024;
 
