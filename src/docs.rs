@@ -18,3 +18,7 @@ mod porting {}
 mod sessions {}
 #[doc = include_str!("../docs/sse.md")]
 mod sse {}
+#[doc = include_str!("../docs/websocket.md")]
+mod websocket {}
+#[doc = include_str!("../docs/websocket-conformance.md")]
+mod websocket_conformance {}
