@@ -7,10 +7,12 @@
 mod client;
 mod support;
 
+use std::time::Duration;
+
 use client::{CONTINUATION, FIN, Frame, PING, TEXT, close, frame, frames, open, text};
 use support::Log;
 use workerman::testing::{Peer, Simulation};
-use workerman::{SendStatus, TcpConnection, Websocket, Worker};
+use workerman::{SendStatus, Status, TcpConnection, Websocket, Worker};
 
 const LIMIT: usize = 10_000;
 
@@ -122,4 +124,18 @@ fn a_close_is_heard_and_answered_behind_what_waits() {
     simulation.run();
     assert_eq!(read_all(&simulation, &peer).last(), Some(&Frame::close(1000)));
     assert!(peer.is_finished());
+}
+
+#[test]
+fn a_client_that_never_reads_is_closed_in_time_and_one_that_reads_a_little_is_not() {
+    let log = Log::default();
+    let (simulation, peer, connection) = congested(&log);
+    for _ in 0..4 {
+        simulation.advance(Duration::from_secs(50));
+        assert_eq!(peer.read_at_most(10).len(), 10);
+        simulation.run();
+    }
+    assert_eq!(connection.status(), Status::Established);
+    simulation.advance(Duration::from_secs(62));
+    assert_eq!(connection.status(), Status::Closed);
 }
