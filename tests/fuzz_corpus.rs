@@ -54,6 +54,11 @@ fn websockets() {
 }
 
 #[test]
+fn handshakes() {
+    replay("handshake", checks::handshake);
+}
+
+#[test]
 fn forms() {
     replay("multipart", checks::multipart);
 }

@@ -20,7 +20,7 @@ pub use conditions::conditions;
 pub use cookies::cookies;
 pub use form::multipart;
 pub use params::params;
-pub use websocket::websocket;
+pub use websocket::{handshake, websocket};
 
 const LIMIT: usize = 1024 * 1024;
 

@@ -223,3 +223,67 @@ fn is_farewell(payload: &[u8]) -> bool {
         }
     }
 }
+
+/// A handshake: let in exactly when RFC 6455 §4.2.1 allows it, however it is cut; whoever is not is told so in HTTP.
+pub fn handshake(input: &[u8]) {
+    let whole = knock([input]);
+    let size = input.iter().fold(7, |sum: usize, byte| sum.wrapping_mul(31).wrapping_add((*byte).into())) % 61 + 2;
+    for size in [1, size] {
+        assert_eq!(knock(input.chunks(size)), whole, "in pieces of {size}: {}", input.escape_ascii());
+    }
+    let mut head = input;
+    while let Some(rest) = head.strip_prefix(b"\r\n") {
+        head = rest;
+    }
+    let Some(end) = head.windows(4).position(|four| four == b"\r\n\r\n") else { return };
+    let head = &head[..end + 4];
+    let answer = knock([head]);
+    let asks = super::reference_head(head) && asks_for_websocket(head);
+    assert_eq!(answer.starts_with("HTTP/1.1 101 "), asks, "{}\n{answer}", head.escape_ascii());
+    let extends = answer.contains("\r\nSec-WebSocket-Extensions: permessage-deflate");
+    let offered = String::from_utf8_lossy(head).contains("permessage-deflate");
+    assert!(offered || !extends, "{}", head.escape_ascii());
+}
+
+/// What somebody gets who sends this on a new connection, up to the end of the head.
+fn knock<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> String {
+    let simulation = Simulation::new();
+    let worker = Worker::<Websocket>::new("");
+    let peer = simulation.connect(worker);
+    for piece in pieces {
+        peer.write(piece);
+        simulation.run();
+    }
+    // Whether the go-ahead for a body is sent depends on how much of it has come.
+    let answer = peer.read_text().replace("HTTP/1.1 100 Continue\r\n\r\n", "");
+    answer.split_inclusive("\r\n\r\n").next().unwrap_or_default().to_owned()
+}
+
+/// Whether a head that is one of HTTP asks for a WebSocket, and nothing is wrong with how it does.
+fn asks_for_websocket(head: &[u8]) -> bool {
+    let head = String::from_utf8_lossy(head);
+    let (line, fields) = head.split_once("\r\n").unwrap_or_default();
+    let values = |wanted: &str| {
+        let fields = fields.split("\r\n").filter_map(|field| field.split_once(':'));
+        let values = fields
+            .filter(|(name, _)| name.eq_ignore_ascii_case(wanted))
+            .map(|(_, value)| value.trim_matches([' ', '\t']));
+        values.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let has = |name: &str, token: &str| {
+        values(name).iter().flat_map(|value| value.split(',')).any(|item| item.trim().eq_ignore_ascii_case(token))
+    };
+    let is_digit = |digit: char| digit.is_ascii_alphanumeric() || digit == '+' || digit == '/';
+    let is_key =
+        |key: &str| key.len() == 24 && key.strip_suffix("==").is_some_and(|digits| digits.chars().all(is_digit));
+    // A body would have to come first.
+    let has_body = values("Content-Length").iter().any(|length| !length.trim_start_matches('0').is_empty())
+        || has("Transfer-Encoding", "chunked");
+    line.starts_with("GET ")
+        && line.ends_with(" HTTP/1.1")
+        && has("Upgrade", "websocket")
+        && has("Connection", "Upgrade")
+        && values("Sec-WebSocket-Version") == ["13"]
+        && matches!(values("Sec-WebSocket-Key").as_slice(), [key] if is_key(key))
+        && !has_body
+}
