@@ -273,10 +273,10 @@ pub mod fuzz {
                         done += consumed;
                         outcome.requests.push(message);
                     }
-                    Step::Piece { consumed, length, last } => {
+                    Step::Piece { consumed, start, length } => {
+                        let piece = rest.get(start as usize..).and_then(|piece| piece.get(..length as usize));
+                        outcome.pieces.extend_from_slice(piece.unwrap_or_default());
                         done += consumed;
-                        outcome.pieces.extend_from_slice(waiting.get(done - length as usize..done).unwrap_or_default());
-                        outcome.requests.extend(last);
                     }
                     Step::More { consumed } => {
                         done += consumed;

@@ -222,11 +222,33 @@ fn an_answer_in_the_middle_of_a_body_is_the_last() {
     assert_eq!((told.answers()[0].status(), told.peer.is_finished()), (422, true));
     assert_eq!(told.log.take(), ["head /up", "piece fine", "piece fine!"]);
 
-    // With the last piece the request is complete: nothing is in doubt any more.
+    // That a piece was the last is known when the message comes.
     let told = Told::in_pieces(|connection, _| sent(connection.send("at once")));
     told.give(post("hello") + &get("/next"));
-    assert_eq!(told.log.take(), ["head /up", "piece hello", "message /next "]);
-    assert_eq!(bodies(&told.peer.read()), ["at once", "sum "]);
+    assert_eq!(told.log.take(), ["head /up", "piece hello"]);
+    assert_eq!((bodies(&told.peer.read()), told.peer.is_finished()), (vec!["at once".to_owned()], true));
+}
+
+#[test]
+fn an_empty_body_is_none_to_be_told_of() {
+    let told = Told::in_pieces(nothing);
+    told.give(post("") + &get("/next"));
+    assert_eq!(told.log.take(), ["message /up ", "message /next "]);
+}
+
+#[test]
+fn an_answer_that_the_app_frames_itself_in_the_middle_of_a_body_is_followed_by_the_next_request() {
+    for wire in [post("hello"), chunked(&["hello"])] {
+        let told = Told::new(|connection, request| {
+            if request.path() == "/up" {
+                connection.on_body(|_, _| {});
+                sent(connection.send_raw("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nraw"));
+            }
+        });
+        told.give(wire + &get("/next"));
+        assert_eq!(told.log.take(), ["head /up", "message /next "]);
+        assert_eq!(bodies(&told.peer.read()), ["raw", "sum "]);
+    }
 }
 
 #[test]
@@ -323,4 +345,16 @@ fn the_answer_to_the_whole_request_may_be_late() {
     told.simulation.advance(Duration::from_secs(2));
     assert_eq!(bodies(&told.peer.read()), ["late"]);
     assert_eq!(only(told.worker).status(), Status::Established);
+}
+
+#[test]
+fn a_pause_at_the_last_piece_holds_the_message() {
+    for wire in [chunked(&["hello"]), post("hello")] {
+        let told = Told::in_pieces(|connection, _| connection.pause_recv());
+        told.give(&wire);
+        assert_eq!(told.log.take(), ["head /up", "piece hello"], "{wire}");
+        only(told.worker).resume_recv();
+        told.simulation.run();
+        assert_eq!(told.log.take(), ["message /up "]);
+    }
 }

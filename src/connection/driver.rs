@@ -195,17 +195,12 @@ impl<P: Codec> Handlers<P> {
         }
     }
 
-    /// Delivers a piece of a body, and the message if that was the last one.
+    /// Delivers a piece of a body.
     #[cold]
-    fn deliver_piece(&self, key: Key, ticket: u32, piece: &[u8], last: Option<P::Message>) {
+    fn deliver_piece(&self, key: Key, ticket: u32, piece: &[u8]) {
         let connection = TcpConnection::with_ticket(key, ticket);
         let result = self.run(own_callbacks(key), "on_body", |own| &own.on_body, |f| f(connection, piece));
         self.settle(key, &result);
-        // Nothing is to be delivered of a request that is answered.
-        let is_open = visit(key, |visit| visit.status == Status::Established && visit.flags.has(Flags::WAITING));
-        if let Some(message) = last.filter(|_| is_open == Some(true)) {
-            self.deliver_message(key, true, ticket, message);
-        }
     }
 
     fn refuse(&self, key: Key, reason: &str) {
@@ -258,8 +253,7 @@ impl<P: Codec> Driver for Handlers<P> {
             let step = codec.receive(bytes.get(done..).unwrap_or_default(), &limits, &mut output);
             let (ends, holds) = (P::TALKS && output.after != After::Stay, P::TALKS && output.hold);
             let ticket = codec.ticket();
-            let heard = matches!(step, Step::Message { .. } | Step::Piece { last: Some(_), .. })
-                || P::TALKS && codec.stance().pace == Pace::Talk;
+            let heard = matches!(step, Step::Message { .. }) || P::TALKS && codec.stance().pace == Pace::Talk;
             let has_own = visit(key, |visit| visit.check_in_input(codec, outbound, heard)) == Some(true);
             match step {
                 Step::More { .. } if ends => {
@@ -282,10 +276,11 @@ impl<P: Codec> Driver for Handlers<P> {
                     P::stamp(&mut message, origin(key, ticket));
                     self.deliver_head(key, ticket, message);
                 }
-                Step::Piece { consumed, length, last } => {
+                Step::Piece { consumed, start, length } => {
+                    let start = done + start as usize;
                     done += consumed;
-                    let piece = bytes.get(done.saturating_sub(length as usize)..done).unwrap_or_default();
-                    self.deliver_piece(key, ticket, piece, last);
+                    let piece = bytes.get(start..start + length as usize).unwrap_or_default();
+                    self.deliver_piece(key, ticket, piece);
                 }
                 Step::Signal { consumed, mut signal } => {
                     done += consumed;

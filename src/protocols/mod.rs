@@ -177,14 +177,15 @@ pub enum Step<M, S = Infallible> {
         /// The message, without its body.
         message: M,
     },
-    /// A piece of the rest, for an app that takes it in pieces.
+    /// A piece of the rest, for an app that takes it in pieces. That it was the last one is told by the next step.
     Piece {
-        /// Bytes that are done with.
+        /// Bytes that are done with. Of the last piece a byte comes again, so that an app which pauses there is not told
+        /// of the message before it goes on.
         consumed: usize,
-        /// How many of them, at their end, are the piece.
+        /// Where the piece begins.
+        start: u32,
+        /// How long it is.
         length: u32,
-        /// The message that ends with this piece.
-        last: Option<M>,
     },
     /// Something else ended after `consumed` bytes.
     Signal {
@@ -195,6 +196,21 @@ pub enum Step<M, S = Infallible> {
     },
     /// The peer broke the protocol. What is to be said about it lies in the output; nothing more will be read.
     Refused(&'static str),
+}
+
+impl<M, S> Step<M, S> {
+    /// The same behind so many bytes more.
+    pub(crate) fn after(mut self, before: usize) -> Self {
+        match &mut self {
+            Self::More { consumed }
+            | Self::Message { consumed, .. }
+            | Self::Head { consumed, .. }
+            | Self::Piece { consumed, .. }
+            | Self::Signal { consumed, .. } => *consumed += before,
+            Self::Refused(_) => {}
+        }
+        self
+    }
 }
 
 /// What [`Encode::encode`] came to.

@@ -33,6 +33,8 @@ pub(super) enum Rest {
     /// Bytes of the body that are still to come.
     Length(usize),
     Chunked(chunked::Decoder),
+    /// The last byte, which has been handed out and comes again.
+    Seen,
 }
 
 #[derive(Debug)]
@@ -58,9 +60,13 @@ impl Incoming {
         matches!(self.place, Place::Pieces)
     }
 
-    /// Whether nothing is missing, as far as that can be known.
-    pub(super) fn is_complete(&self) -> bool {
-        matches!(self.rest, Rest::Length(0))
+    /// If nothing is missing, the last byte is to come again; answers whether that is so.
+    pub(super) fn hold_back(&mut self) -> bool {
+        let complete = matches!(self.rest, Rest::Length(0));
+        if complete {
+            self.rest = Rest::Seen;
+        }
+        complete
     }
 
     /// Takes what there is of the body; answers how many bytes that is, and whether it is all.
@@ -98,7 +104,11 @@ impl Incoming {
     fn next<'i>(&mut self, input: &mut &'i [u8], limits: &Limits) -> Result<Option<Piece<'i>>, Refusal> {
         match &mut self.rest {
             Rest::Length(0) => Ok(Some(Piece::End)),
-            Rest::Length(_) if input.is_empty() => Ok(None),
+            Rest::Length(_) | Rest::Seen if input.is_empty() => Ok(None),
+            Rest::Seen => {
+                *input = input.get(1..).unwrap_or_default();
+                Ok(Some(Piece::End))
+            }
             Rest::Length(rest) => {
                 let (data, behind) = input.split_at(input.len().min(*rest));
                 *input = behind;

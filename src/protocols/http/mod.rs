@@ -125,7 +125,7 @@ impl Codec for Http {
                 let scanned = *scanned;
                 self.receive_head(input, scanned, limits, output)
             }
-            Reading::Body(_) => self.receive_body(input, limits),
+            Reading::Body(_) => self.receive_body(input, limits, output),
         };
         result.unwrap_or_else(|refusal| {
             self.refuse(refusal, output);

@@ -43,8 +43,8 @@ impl Http {
         let too_large = |body: usize| length.saturating_add(body) > limits.max_package_size;
         let done = skipped + length;
         let (rest, too_large) = match head.framing {
-            Framing::None if too_large(0) => return Err(Refusal::TOO_LARGE),
-            Framing::None => return Ok(self.deliver(head, done)),
+            Framing::None | Framing::Length(0) if too_large(0) => return Err(Refusal::TOO_LARGE),
+            Framing::None | Framing::Length(0) => return Ok(self.deliver(head, done)),
             Framing::Length(body) => (Rest::Length(body), too_large(body)),
             Framing::Chunked => (Rest::Chunked(chunked::Decoder::default()), too_large(0)),
         };
@@ -92,49 +92,46 @@ impl Http {
         Ok(Step::More { consumed: done + taken })
     }
 
-    pub(super) fn receive_body(&mut self, input: &[u8], limits: &Limits) -> Result<Step<Request>, Refusal> {
+    pub(super) fn receive_body(
+        &mut self,
+        input: &[u8],
+        limits: &Limits,
+        output: &mut Output<'_>,
+    ) -> Result<Step<Request>, Refusal> {
         let Reading::Body(mut incoming) = std::mem::take(&mut self.reading) else {
             return Ok(Step::More { consumed: 0 });
         };
-        if incoming.is_handed_out() {
-            return self.receive_piece(incoming, input, limits);
-        }
-        let (consumed, complete) = incoming.take(input, limits)?;
+        let (consumed, complete) = if incoming.is_handed_out() {
+            let input = input.get(..MAX_PIECE).unwrap_or(input);
+            let mut rest = input;
+            let piece = incoming.next_data(&mut rest, limits)?;
+            let consumed = input.len() - rest.len();
+            if let Some(Piece::Data(data)) = piece {
+                return Ok(self.hand_out(incoming, consumed, data.len()));
+            }
+            (consumed, piece == Some(Piece::End))
+        } else {
+            incoming.take(input, limits)?
+        };
         if !complete {
             self.reading = Reading::Body(incoming);
             return Ok(Step::More { consumed });
         }
-        Ok(match self.close_body(*incoming) {
-            Some(message) => Step::Message { consumed, message },
-            None => Step::More { consumed },
-        })
+        match self.close_body(*incoming) {
+            Some(message) => Ok(Step::Message { consumed, message }),
+            None => {
+                let rest = input.get(consumed..).unwrap_or_default();
+                Ok(self.receive_head(rest, 0, limits, output)?.after(consumed))
+            }
+        }
     }
 
-    /// Finds the next piece of a body that the app takes in pieces.
-    fn receive_piece(
-        &mut self,
-        mut incoming: Box<Incoming>,
-        input: &[u8],
-        limits: &Limits,
-    ) -> Result<Step<Request>, Refusal> {
-        let input = input.get(..MAX_PIECE).unwrap_or(input);
-        let mut rest = input;
-        let piece = incoming.next_data(&mut rest, limits)?;
-        let consumed = input.len() - rest.len();
-        let is_last = piece == Some(Piece::End) || incoming.is_complete();
-        let last = if is_last {
-            self.close_body(*incoming)
-        } else {
-            self.reading = Reading::Body(incoming);
-            None
-        };
-        Ok(match (piece, last) {
-            (Some(Piece::Data(data)), last) => {
-                Step::Piece { consumed, length: u32::try_from(data.len()).unwrap_or(u32::MAX), last }
-            }
-            (_, Some(message)) => Step::Message { consumed, message },
-            _ => Step::More { consumed },
-        })
+    /// A piece of `length` bytes, the last of those consumed, goes to the app.
+    #[allow(clippy::cast_possible_truncation)] // at most MAX_PIECE
+    fn hand_out(&mut self, mut incoming: Box<Incoming>, consumed: usize, length: usize) -> Step<Request> {
+        let held = usize::from(incoming.hold_back());
+        self.reading = Reading::Body(incoming);
+        Step::Piece { consumed: consumed - held, start: (consumed - length) as u32, length: length as u32 }
     }
 
     /// The body is complete. Nothing is to be delivered of a request that was answered before.

@@ -81,11 +81,10 @@ fn feed_app<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, limits: &Limits, in_
                     done += consumed;
                     deliver(message, &mut body);
                 }
-                Step::Piece { consumed, length, last } => {
+                Step::Piece { consumed, start, length } => {
                     assert!(in_pieces && length > 0);
+                    body.extend_from_slice(&waiting[done + start as usize..][..length as usize]);
                     done += consumed;
-                    body.extend_from_slice(&waiting[done - length as usize..done]);
-                    last.into_iter().for_each(|request| deliver(request, &mut body));
                 }
                 Step::More { consumed } => {
                     done += consumed;
