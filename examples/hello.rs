@@ -1,6 +1,6 @@
 //! The smallest server: `cargo run --example hello`, then `curl http://127.0.0.1:8080/`.
 
-use workerman::{Http, Worker};
+use workerman::{Http, Response, Worker};
 
 fn main() -> workerman::Result<()> {
     env_logger::init();
@@ -9,7 +9,8 @@ fn main() -> workerman::Result<()> {
     worker.on_worker_start(|worker| println!("listening on {:?}", worker.local_addr()));
     worker.on_message(|connection, request| {
         let name = request.get("name").unwrap_or("world");
-        connection.send(format!("hello {name}\n"))
+        // Text that is sent as it is goes out as HTML, as in PHP. What a client says must not be a part of that.
+        connection.send(Response::new(200, &[("Content-Type", "text/plain;charset=utf-8")], format!("hello {name}\n")))
     });
     Worker::run_all()
 }

@@ -33,7 +33,7 @@ impl Request {
     /// worker.on_message(|connection, request| -> workerman::Result<()> {
     ///     let session = request.session()?;
     ///     match session.get::<String>("name") {
-    ///         Some(name) => connection.send(format!("hello {name}")),
+    ///         Some(_) => connection.send("welcome back"),
     ///         None => connection.send("hello stranger"),
     ///     };
     ///     Ok(())

@@ -34,7 +34,7 @@ use registry::{Entry, WorkerData, registry};
 ///
 /// let worker = Worker::<Http>::new("http://127.0.0.1:0");
 /// worker.on_message(|connection, request| {
-///     connection.send(format!("hello from {}", request.path()));
+///     connection.send(format!("hello, your address has {} bytes", request.uri().len()));
 /// });
 /// # Worker::stop_all();
 /// Worker::run_all()?;

@@ -21,7 +21,7 @@ impl Request {
     ///     let Some(avatar) = request.file("avatar") else {
     ///         return connection.send(Response::new(400, &[], "no avatar"));
     ///     };
-    ///     connection.send(format!("{} has {} bytes", avatar.name(), avatar.size()))
+    ///     connection.send(format!("{} bytes", avatar.size()))
     /// });
     /// ```
     pub fn file(&self, name: &str) -> Option<&UploadedFile> {

@@ -28,8 +28,11 @@ impl Request {
     ///
     /// # let worker = Worker::<Http>::new("");
     /// worker.on_message(|connection, request| match request.json::<Order>() {
-    ///     Ok(order) => connection.send(format!("{} of {}", order.count, order.item)),
-    ///     Err(error) => connection.send(workerman::Response::new(400, &[], error.to_string())),
+    ///     Ok(order) => connection.send(format!("{} ordered", order.count)),
+    ///     Err(error) => {
+    ///         let plain = [("Content-Type", "text/plain")];
+    ///         connection.send(workerman::Response::new(400, &plain, error.to_string()))
+    ///     }
     /// });
     /// ```
     ///
@@ -44,8 +47,8 @@ impl Request {
     }
 }
 
-/// Why [`Request::json`] has no value: what was wrong, and in which line and column. Its text may go to the client: it
-/// tells of the body and of the names in the type.
+/// Why [`Request::json`] has no value: what was wrong, and in which line and column. Its text may go to the client,
+/// as plain text or escaped: it quotes the body, and tells of the names in the type.
 #[derive(Debug)]
 pub struct JsonError(serde_json::Error);
 

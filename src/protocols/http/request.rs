@@ -13,11 +13,11 @@ use crate::protocols::reuse::Lent;
 /// An HTTP request, as `on_message` receives it.
 ///
 /// ```
-/// # use workerman::{Http, Worker};
+/// # use workerman::{Http, Response, Worker};
 /// # let worker = Worker::<Http>::new("");
 /// worker.on_message(|connection, request| {
-///     let name = request.get("name").unwrap_or("world");
-///     connection.send(format!("hello {name}, you asked for {}", request.path()))
+///     let text = format!("hello {}", request.get("name").unwrap_or("world"));
+///     connection.send(Response::new(200, &[("Content-Type", "text/plain")], text))
 /// });
 /// ```
 pub struct Request {
