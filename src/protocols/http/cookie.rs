@@ -7,6 +7,7 @@
 
 use percent_encoding::percent_decode_str;
 
+use super::parts::cut;
 use super::request::Request;
 
 impl Request {
@@ -55,11 +56,16 @@ impl Request {
 
 /// Names and values as sent.
 fn pairs(line: &str) -> impl Iterator<Item = (&str, &str)> {
-    // PHP's `trim`; a NUL never gets here.
-    let space = [' ', '\t', '\n', '\r', '\x0b'];
-    line.split(';').filter_map(move |pair| pair.split_once('=').map(|(name, value)| (name.trim_matches(space), value)))
+    let mut rest = line;
+    let pieces = std::iter::from_fn(move || {
+        let (piece, behind) = cut(rest, b';').unwrap_or((rest, ""));
+        rest = behind;
+        (!piece.is_empty() || !behind.is_empty()).then_some(piece)
+    });
+    // PHP's `trim`: of what that takes away, a header line can only have spaces and tabs.
+    pieces.filter_map(|piece| cut(piece, b'=').map(|(name, value)| (name.trim_ascii(), value)))
 }
 
 fn is_encoded(value: &str) -> bool {
-    value.contains('%')
+    memchr::memchr(b'%', value.as_bytes()).is_some()
 }

@@ -13,12 +13,16 @@ use std::borrow::Cow;
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+use super::parts::cut;
 use super::request::Request;
 
 /// PHP's `max_input_vars`: parameters behind these are not looked at.
 const COUNT: usize = 1000;
 /// PHP's `max_input_nesting_level`: a parameter with more brackets is dropped, with all that came under its name.
 const DEPTH: usize = 64;
+
+/// Longer names are hashed.
+const SHORT: usize = 64;
 
 /// One parameter: text, or an array of parameters. See [`Params`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,7 +53,7 @@ pub struct Params {
 
 #[derive(Clone)]
 struct Entry {
-    /// Of the name: a thousand long names that differ at their ends only are not compared with each other.
+    /// Of a long name: a thousand long names that differ at their ends only are not compared with each other.
     hash: u64,
     name: String,
     value: Param,
@@ -194,9 +198,7 @@ impl Params {
     #[doc(alias = "parse_str")]
     pub fn parse(encoded: impl AsRef<[u8]>) -> Self {
         let mut params = Self::default();
-        for (name, value) in form_urlencoded::parse(encoded.as_ref()).take(COUNT) {
-            params.put(&name, value);
-        }
+        pairs(encoded.as_ref()).take(COUNT).for_each(|(name, value)| params.put(&name, value));
         params
     }
 
@@ -290,9 +292,7 @@ impl Params {
             Key::Next if self.next > MAX_INDEX => return None,
             Key::Next => Cow::Owned(self.next.to_string()),
         };
-        let mut hasher = DefaultHasher::new();
-        name.hash(&mut hasher);
-        let hash = hasher.finish();
+        let hash = hash(&name);
         let known = self.entries.iter().position(|entry| entry.hash == hash && entry.name == name);
         let at = known.unwrap_or_else(|| {
             if let Some(index) = index(&name) {
@@ -303,6 +303,29 @@ impl Params {
         });
         self.entries.get_mut(at).map(|entry| &mut entry.value)
     }
+}
+
+/// Names and values of a query, decoded. What is not encoded, which is most, is taken as it is.
+fn pairs(encoded: &[u8]) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
+    encoded.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()).filter_map(|pair| {
+        match std::str::from_utf8(pair) {
+            Ok(plain) if memchr::memchr2(b'%', b'+', pair).is_none() => {
+                let (name, value) = cut(plain, b'=').unwrap_or((plain, ""));
+                Some((name.into(), value.into()))
+            }
+            _ => form_urlencoded::parse(pair).next(),
+        }
+    })
+}
+
+/// Of a short name, nothing: that is compared as quickly.
+fn hash(name: &str) -> u64 {
+    if name.len() <= SHORT {
+        return 0;
+    }
+    let mut hasher = DefaultHasher::new();
+    name.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// PHP's numbers have 64 bits, of which one is the sign.
@@ -316,6 +339,9 @@ fn index(name: &str) -> Option<u64> {
 
 /// What stands before the brackets, fit for a variable of PHP, and the brackets. None for what PHP has no name for.
 fn split(name: &str) -> Option<(Cow<'_, str>, Keys<'_>)> {
+    if !name.is_empty() && !name.bytes().any(|byte| matches!(byte, b'\0' | b' ' | b'.' | b'[')) {
+        return Some((Cow::Borrowed(name), Keys("")));
+    }
     // Names end at a NUL: they are C's strings.
     let name = name.split('\0').next()?.trim_start_matches(' ');
     let (front, brackets) = name.split_at_checked(name.find('[').unwrap_or(name.len()))?;

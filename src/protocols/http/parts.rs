@@ -130,6 +130,14 @@ pub(super) fn trim(mut value: &[u8]) -> &[u8] {
     value
 }
 
+/// What stands before the first of these bytes, which is ASCII, and behind it. For short text quicker than a search that
+/// has to be set up.
+#[inline]
+pub(super) fn cut(text: &str, separator: u8) -> Option<(&str, &str)> {
+    let (front, rest) = text.split_at_checked(text.bytes().position(|byte| byte == separator)?)?;
+    Some((front, rest.get(1..)?))
+}
+
 /// Where a part of the head begins.
 #[inline]
 fn offset(head: &[u8], part: &[u8]) -> usize {

@@ -16,6 +16,7 @@ const COMMON_METHODS: [&str; 7] = ["GET", "POST", "PUT", "DELETE", "PATCH", "HEA
 const MAX_PIECE: usize = 64 * 1024;
 
 impl Http {
+    #[inline(always)]
     pub(super) fn receive_head(
         &mut self,
         input: &[u8],
@@ -119,11 +120,21 @@ impl Http {
         }
         match self.close_body(*incoming) {
             Some(message) => Ok(Step::Message { consumed, message }),
-            None => {
-                let rest = input.get(consumed..).unwrap_or_default();
-                Ok(self.receive_head(rest, 0, limits, output)?.after(consumed))
-            }
+            None => self.receive_next(input, consumed, limits, output),
         }
+    }
+
+    /// Goes on behind so many bytes, which came to nothing.
+    #[cold]
+    fn receive_next(
+        &mut self,
+        input: &[u8],
+        consumed: usize,
+        limits: &Limits,
+        output: &mut Output<'_>,
+    ) -> Result<Step<Request>, Refusal> {
+        let rest = input.get(consumed..).unwrap_or_default();
+        Ok(self.receive_head(rest, 0, limits, output)?.after(consumed))
     }
 
     /// A piece of `length` bytes, the last of those consumed, goes to the app.
