@@ -3,12 +3,13 @@
 use std::any::{Any, TypeId};
 use std::cell::Cell;
 use std::fmt;
+use std::io;
 use std::rc::Rc;
 
 use super::admission::Admission;
 use super::callbacks::{Callbacks, ErrorFn, EventFn, MessageFn, SignalFn};
 use super::deadline::Deadlines;
-use super::state::{Flags, Visit, visit};
+use super::state::{CodecSlot, Flags, Visit, visit};
 use super::status::Status;
 use super::{SEND_FAIL, TcpConnection, lifecycle, write};
 use crate::callback::{self, Slot};
@@ -16,6 +17,7 @@ use crate::error::BoxError;
 use crate::protocols::output::{After, Outbound, Output};
 use crate::protocols::{Codec, Encoded, Limits, Origin, Pace, Signal, Step};
 use crate::reactor::{self, Key};
+use crate::transport::Transport;
 
 /// What happens to a connection besides messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +55,9 @@ pub(crate) trait Driver: fmt::Debug {
 
     /// Decodes bytes and delivers the messages in them; answers how many bytes are done with.
     fn feed(&self, key: Key, bytes: &[u8]) -> usize;
+
+    /// Reads bytes that the codec need not look at to where it wants them, if it does; answers how many there was room for.
+    fn absorb(&self, codec: &mut CodecSlot, transport: &mut Transport) -> Option<(usize, io::Result<usize>)>;
 
     /// Runs the callback for an event.
     fn deliver(&self, key: Key, event: Event);
@@ -297,6 +302,14 @@ impl<P: Codec> Driver for Handlers<P> {
             }
         }
         done
+    }
+
+    fn absorb(&self, codec: &mut CodecSlot, transport: &mut Transport) -> Option<(usize, io::Result<usize>)> {
+        let codec = codec.at_work::<P>()?;
+        let room = codec.room()?;
+        let (offered, result) = (room.len(), transport.read(room));
+        codec.fill(*result.as_ref().unwrap_or(&0));
+        Some((offered, result))
     }
 
     fn deliver(&self, key: Key, event: Event) {

@@ -31,7 +31,7 @@ pub(super) fn ready(key: Key, readiness: Readiness) {
                 take_in(key, &*driver, inbound, scratch.bytes().get(..count).unwrap_or_default());
                 count
             }
-            Look::Discarded(count) => count,
+            Look::Done(count) => count,
             Look::Raw => {
                 driver.settle_raw(key);
                 0
@@ -79,8 +79,9 @@ fn take_in(key: Key, driver: &dyn Driver, inbound: Option<Box<Inbound>>, bytes: 
 enum Look {
     /// So many bytes were read, behind those that waited.
     Bytes(usize, Option<Box<Inbound>>),
-    /// Read and thrown away: the connection is ending.
-    Discarded(usize),
+    /// So many bytes were read and are done with: they lie where the codec wants them, or are thrown away as the
+    /// connection is ending.
+    Done(usize),
     /// The app has framed an answer itself and is back from its callback.
     Raw,
     Nothing,
@@ -136,34 +137,57 @@ impl Visit<'_> {
         if !self.flags.has(Flags::READABLE | Flags::READ_CLOSED) || !self.wants_input() {
             return Look::Nothing;
         }
-        match self.transport.read(buffer) {
+        if self.codec_pace == Pace::Body
+            && let Some((offered, result)) = self.absorb()
+        {
+            return self.account(offered, result).map_or(Look::Nothing, Look::Done);
+        }
+        let result = self.transport.read(buffer);
+        match self.account(buffer.len(), result) {
+            None => Look::Nothing,
+            Some(count) if self.status == Status::Ending => Look::Done(count),
+            Some(count) => Look::Bytes(count, self.inbound.take()),
+        }
+    }
+
+    /// Reads what the codec need not look at, if nothing waits before it.
+    #[cold]
+    fn absorb(&mut self) -> Option<(usize, io::Result<usize>)> {
+        if self.inbound.is_some() || self.status != Status::Established {
+            return None;
+        }
+        let connection = &mut *self.connection;
+        connection.driver.absorb(&mut connection.codec, &mut connection.transport)
+    }
+
+    /// Takes note of what a read came to; answers how many bytes it brought.
+    #[inline(always)]
+    fn account(&mut self, offered: usize, result: io::Result<usize>) -> Option<usize> {
+        match result {
             Ok(0) => {
                 self.flags.set(Flags::READ_CLOSED);
                 self.peer_finished();
-                Look::Nothing
+                None
             }
             Ok(count) => {
                 let before = self.bytes_read;
                 self.bytes_read += count as u64;
                 // A short read has taken all there was, unless FIN stands behind it: that needs one more read.
-                if count < buffer.len() && !self.flags.has(Flags::READ_CLOSED) {
+                if count < offered && !self.flags.has(Flags::READ_CLOSED) {
                     self.flags.clear(Flags::READABLE);
                 }
                 if self.pace == Pace::Body {
                     self.pay_for_body(before);
                 }
-                match self.status {
-                    Status::Ending => Look::Discarded(count),
-                    _ => Look::Bytes(count, self.inbound.take()),
-                }
+                Some(count)
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.flags.clear(Flags::READABLE | Flags::READ_CLOSED);
-                Look::Nothing
+                None
             }
             Err(_) => {
                 self.shut();
-                Look::Nothing
+                None
             }
         }
     }

@@ -148,11 +148,18 @@ const _: () = assert!(size_of::<Connection>() <= 160);
 
 /// The codec of a connection, packed while it is at rest.
 #[derive(Debug)]
-pub(super) enum CodecSlot {
+pub(crate) enum CodecSlot {
     Parked(u64),
     Boxed(Box<dyn Any>),
     /// In use further up the stack.
     Out,
+}
+
+impl CodecSlot {
+    /// The codec, if it is in the middle of something.
+    pub(super) fn at_work<P: Codec>(&mut self) -> Option<&mut P> {
+        if let Self::Boxed(codec) = self { codec.downcast_mut() } else { None }
+    }
 }
 
 /// Bytes that were read and not consumed: the first `start` of them are done with.

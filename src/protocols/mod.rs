@@ -16,6 +16,7 @@ pub(crate) mod pool;
 pub(crate) mod reuse;
 pub(crate) mod tcp;
 pub(crate) mod text;
+pub(crate) mod warm;
 pub(crate) mod websocket;
 
 use std::convert::Infallible;
@@ -53,6 +54,16 @@ pub trait Codec: sealed::Sealed + Default + 'static {
     fn follow(&mut self, _signal: Self::Signal, _output: &mut Output<'_>) -> Option<Self::Signal> {
         None
     }
+
+    /// Where the next bytes may be read to instead of being looked at, if there is such a place.
+    #[doc(hidden)]
+    fn room(&mut self) -> Option<&mut [u8]> {
+        None
+    }
+
+    /// So many bytes were read there.
+    #[doc(hidden)]
+    fn fill(&mut self, _count: usize) {}
 
     /// What it waits for.
     #[doc(hidden)]
@@ -315,6 +326,7 @@ pub(crate) fn clear() {
     http::clear();
     websocket::clear();
     pool::clear();
+    warm::clear();
 }
 
 pub(crate) mod sealed {

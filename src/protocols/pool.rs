@@ -11,7 +11,7 @@ use super::reuse;
 use crate::shared::{Leaked, Shared};
 
 /// A buffer larger than this is freed, not kept.
-const LARGEST: usize = 64 * 1024;
+pub(crate) const LARGEST: usize = 64 * 1024;
 /// All buffers of a thread together keep at most this many bytes.
 const TOTAL: usize = 1024 * 1024;
 /// And there are at most so many: of short ones, a mebibyte would cost many times that beside its bytes.

@@ -150,6 +150,8 @@ pub(crate) struct Reactor {
     /// The waker has been heard: tasks of other threads wait.
     woken: Cell<bool>,
     memory: Rc<memory::Events>,
+    /// A timer will look at buffers that are kept.
+    cooling: Cell<bool>,
     running: Cell<bool>,
     stopping: Cell<bool>,
 }
@@ -195,6 +197,7 @@ impl Reactor {
         self.events.set(None);
         self.scratch.set(None);
         self.stopping.set(false);
+        self.cooling.set(false);
         while self.memory.pop().is_some() {}
     }
 

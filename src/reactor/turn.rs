@@ -8,10 +8,13 @@ use mio::Events;
 use super::{Kind, LONGEST_INTERVAL, Reactor, TICK, Timer, due_tick, from_token};
 use crate::callback;
 use crate::error::Error;
+use crate::protocols::warm;
 use crate::transport::Readiness;
 
 /// Events taken from the system at a time.
 const EVENTS: usize = 1024;
+/// Buffers that nobody needs for so many nanoseconds are freed.
+const COOLING: u64 = 1_000_000_000;
 
 impl Reactor {
     /// Waits until something happens (unless `wait` is false or something has), and handles it.
@@ -24,7 +27,23 @@ impl Reactor {
         self.visit_ready_list();
         self.fire_timers();
         self.run_tasks();
+        if warm::is_warm() {
+            self.cool_later();
+        }
         Ok(())
+    }
+
+    /// Has large buffers freed when nobody needs them for a while.
+    #[cold]
+    fn cool_later(&self) {
+        let cool = |_| {
+            warm::cool();
+            super::get().cooling.set(false);
+        };
+        if !self.cooling.replace(true) {
+            // Without a slot for the timer the next turn tries again.
+            self.cooling.set(self.add_deadline(COOLING, Box::new(cool)).is_ok());
+        }
     }
 
     /// Whether a turn would find something to do without waiting.

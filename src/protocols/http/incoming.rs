@@ -1,17 +1,18 @@
 //! A request whose body is arriving: where the body ends, and where its bytes go.
 //!
 //! ```text
-//!   Small ── more than 64 KiB ──┬──▶ Large: into the request, like the small ones
+//!   Small ── more than 64 KiB ──┬──▶ Large: one buffer, the request's in the end
 //!     │                         └──▶ Form: a multipart form, as its fields and files
 //!     └── the app wants it ────────▶ Pieces: to the app, and not kept
 //! ```
 //!
-//! Invariants: limits bite on declared sizes, before the bytes arrive; room grows with what has arrived, never past what
-//! was declared; each byte is looked at once.
+//! Invariants: limits bite on declared sizes, before the bytes arrive; each byte is looked at once, and most of a large body
+//! not even that: it is read to where it stays.
 
 use super::chunked::{self, Piece};
 use super::form::{Form, Submitted};
 use super::head::{Head, Refusal};
+use super::large::Large;
 use super::multipart::Boundary;
 use super::uploads::{self, Uploads};
 use crate::protocols::Limits;
@@ -40,7 +41,7 @@ pub(super) enum Rest {
 #[derive(Debug)]
 enum Place {
     Small,
-    Large,
+    Large(Large),
     Form(Box<Form>),
     Pieces,
 }
@@ -129,43 +130,66 @@ impl Incoming {
         }
     }
 
+    /// Where the next bytes may be read to, past [`Self::take`].
+    pub(super) fn room(&mut self) -> Option<&mut [u8]> {
+        match (&mut self.place, &self.rest) {
+            (Place::Large(large), Rest::Length(rest)) => large.room(*rest),
+            _ => None,
+        }
+    }
+
+    /// So many bytes were read there.
+    pub(super) fn fill(&mut self, count: usize) {
+        if let (Place::Large(large), Rest::Length(rest)) = (&mut self.place, &mut self.rest) {
+            large.fill(count);
+            *rest = rest.saturating_sub(count);
+        }
+    }
+
     #[inline]
     fn keep(&mut self, data: &[u8]) {
         if let Place::Small = self.place
             && self.head.request.raw_body().len() + data.len() > uploads::in_memory()
         {
-            self.outgrow();
+            self.outgrow(data.len());
         }
         match &mut self.place {
             // An error stays, so the end tells it.
             Place::Form(form) => drop(form.append(data)),
-            _ => {
-                let behind = if let Rest::Length(rest) = self.rest { rest } else { usize::MAX - data.len() };
-                self.head.request.append_body(data, behind + data.len());
-            }
+            Place::Large(large) => large.append(data),
+            _ => self.head.request.append_body(data),
         }
     }
 
-    /// The body is no small one: if it is a form, its files go to disk.
+    /// With the next so many bytes the body is no small one: if it is a form, its files go to disk.
     #[cold]
-    fn outgrow(&mut self) {
+    fn outgrow(&mut self, next: usize) {
         let request = &mut self.head.request;
         let content_type = request.header("content-type").unwrap_or_default();
         self.place = match Boundary::from_content_type(content_type.as_bytes()) {
             Ok(Some(boundary)) => {
                 let mut form = Box::new(Form::new(&boundary, Uploads::default()));
                 let _ = form.append(request.raw_body());
-                request.drop_body();
                 Place::Form(form)
             }
-            _ => Place::Large,
+            _ => {
+                let begun = request.raw_buffer();
+                let total = match self.rest {
+                    Rest::Length(rest) => Some(begun.len() + next + rest),
+                    _ => None,
+                };
+                Place::Large(Large::new(begun, total))
+            }
         };
+        request.drop_body();
     }
 
     #[inline]
     fn finish(&mut self) {
-        if let Place::Form(form) = std::mem::replace(&mut self.place, Place::Large) {
-            self.head.request.set_form(Submitted::new(*form));
+        match std::mem::replace(&mut self.place, Place::Small) {
+            Place::Form(form) => self.head.request.set_form(Submitted::new(*form)),
+            Place::Large(large) => self.head.request.set_buffer(large.into_bytes()),
+            Place::Small | Place::Pieces => {}
         }
     }
 }

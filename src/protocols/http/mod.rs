@@ -38,6 +38,7 @@ mod headers;
 mod incoming;
 #[cfg(feature = "json")]
 mod json;
+mod large;
 pub(crate) mod multipart;
 mod origin;
 mod params;
@@ -131,6 +132,16 @@ impl Codec for Http {
             self.refuse(refusal, output);
             Step::Refused(refusal.reason)
         })
+    }
+
+    fn room(&mut self) -> Option<&mut [u8]> {
+        if let Reading::Body(incoming) = &mut self.reading { incoming.room() } else { None }
+    }
+
+    fn fill(&mut self, count: usize) {
+        if let Reading::Body(incoming) = &mut self.reading {
+            incoming.fill(count);
+        }
     }
 
     #[inline]

@@ -7,8 +7,8 @@ use std::cell::OnceCell;
 
 use super::form::Submitted;
 use super::params::Params;
-use crate::protocols::pool;
 use crate::protocols::reuse::{Home, Reuse, Shelf};
+use crate::protocols::{pool, warm};
 use crate::shared::{Leaked, Shared};
 
 /// Parts keep at most this much room for bytes.
@@ -67,7 +67,7 @@ impl Reuse for Parts {
     #[inline]
     fn clear(&mut self) {
         if self.buffer.capacity() > ROOM {
-            pool::give(std::mem::take(&mut self.buffer));
+            give(std::mem::take(&mut self.buffer));
         }
         if self.target.capacity() > TARGET_ROOM {
             self.target = String::new();
@@ -83,6 +83,12 @@ impl Reuse for Parts {
             self.rare.take();
         }
     }
+}
+
+/// A buffer that is too large for parts to keep may be what another wants.
+#[cold]
+fn give(buffer: Vec<u8>) {
+    if buffer.capacity() > pool::LARGEST { warm::give(buffer) } else { pool::give(buffer) }
 }
 
 impl Field {

@@ -8,6 +8,7 @@ use std::fmt;
 
 use super::form::Submitted;
 use super::parts::{Field, Parts, Rare, trim};
+use crate::protocols::pool;
 use crate::protocols::reuse::Lent;
 
 /// An HTTP request, as `on_message` receives it.
@@ -314,16 +315,8 @@ impl Request {
         &mut self.parts.fields
     }
 
-    /// Appends a piece of a body of which `rest` bytes, this piece included, are still to come. Room grows with what
-    /// arrives, never past what was declared. When a sixteenth of a body has arrived there is room for all of it: room that
-    /// nothing was written to takes no memory yet, and moving a large body to a larger place again and again does.
-    pub(super) fn append_body(&mut self, piece: &[u8], rest: usize) {
-        let buffer = &mut self.parts.buffer;
-        if buffer.capacity() - buffer.len() < piece.len() {
-            let arrived = buffer.len().max(piece.len());
-            buffer.reserve_exact(if arrived >= rest / 16 { rest } else { arrived });
-        }
-        buffer.extend_from_slice(piece);
+    pub(super) fn append_body(&mut self, piece: &[u8]) {
+        self.parts.buffer.extend_from_slice(piece);
     }
 
     /// The body is kept elsewhere.
@@ -331,6 +324,11 @@ impl Request {
         let parts = &mut *self.parts;
         parts.buffer.truncate(usize::from(parts.head_length));
         parts.buffer.shrink_to_fit();
+    }
+
+    /// Head and body, which were elsewhere.
+    pub(super) fn set_buffer(&mut self, buffer: Vec<u8>) {
+        pool::give(std::mem::replace(&mut self.parts.buffer, buffer));
     }
 
     pub(super) fn set_form(&mut self, form: Submitted) {
