@@ -23,6 +23,8 @@ const DEPTH: usize = 64;
 
 /// Longer names are hashed.
 const SHORT: usize = 64;
+/// In a query up to this length, one parameter is found without taking all apart.
+const SHORT_QUERY: usize = 256;
 
 /// One parameter: text, or an array of parameters. See [`Params`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,6 +86,11 @@ impl Request {
     /// # }
     /// ```
     pub fn get(&self, name: &str) -> Option<&str> {
+        if self.parts.query.get().is_none()
+            && let Ok(value) = plain(self.query_and_fragment(), name)
+        {
+            return value;
+        }
         self.get_all().get(name)
     }
 
@@ -305,6 +312,35 @@ impl Params {
     }
 }
 
+/// A parameter of a short query in which everything stands for itself: nothing is taken apart for that. Of others, an error.
+fn plain<'a>(query: &'a str, name: &str) -> Result<Option<&'a str>, ()> {
+    let mut value = None;
+    if query.len() > SHORT_QUERY || name.is_empty() {
+        return Err(());
+    }
+    let mut rest = query;
+    while !rest.is_empty() {
+        let end = rest.bytes().position(|byte| matches!(byte, b'=' | b'&' | b'%' | b'+' | b'.' | b'[' | b'#'));
+        let (key, behind) = rest.split_at_checked(end.unwrap_or(rest.len())).ok_or(())?;
+        let text = match behind.as_bytes().first() {
+            Some(b'%' | b'+' | b'.' | b'[' | b'#') => return Err(()),
+            Some(b'=') => behind.get(1..).unwrap_or_default(),
+            _ => behind,
+        };
+        let end = text.bytes().position(|byte| matches!(byte, b'&' | b'%' | b'+' | b'#'));
+        let (text, behind) = text.split_at_checked(end.unwrap_or(text.len())).ok_or(())?;
+        rest = match behind.as_bytes().first() {
+            None => "",
+            Some(b'&') => behind.get(1..).unwrap_or_default(),
+            Some(_) => return Err(()),
+        };
+        if key == name {
+            value = Some(text);
+        }
+    }
+    Ok(value)
+}
+
 /// Names and values of a query, decoded. What is not encoded, which is most, is taken as it is.
 fn pairs(encoded: &[u8]) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
     encoded.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()).filter_map(|pair| {
@@ -437,6 +473,25 @@ mod tests {
             Param::Array(array) => format!("{name}={{{}}}", shown(array)),
         };
         params.iter().map(show).collect::<Vec<_>>().join(" ")
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_parameter_found_at_once_is_the_one_found_by_taking_all_apart(query in "[ab=&%+.\\[\\]1]{0,30}", name in "[ab.]{0,2}") {
+            if let Ok(value) = plain(&query, &name) {
+                assert_eq!(value, Params::parse(&query).get(&name), "{name} in {query}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_short_query_is_not_taken_apart_for_one_parameter() {
+        assert_eq!(plain("id=1&flag&id=2&v=1.5&w=[", "id"), Ok(Some("2")));
+        assert_eq!(plain("id=1&flag", "flag"), Ok(Some("")));
+        assert_eq!(plain("id=1", "x"), Ok(None));
+        for odd in ["a%=1", "a=%", "a=+", "a.b=1", "a[]=1", "a#", "a=1#"] {
+            assert_eq!(plain(odd, "a"), Err(()), "{odd}");
+        }
     }
 
     #[test]

@@ -111,6 +111,12 @@ impl Field {
         head.get(usize::from(self.start)..usize::from(self.colon)).unwrap_or_default()
     }
 
+    /// Whether this is its name, in any case. Most names differ in length from the one that is asked for.
+    #[inline]
+    pub(super) fn is(&self, head: &[u8], name: &[u8]) -> bool {
+        usize::from(self.colon) == usize::from(self.start) + name.len() && self.name(head).eq_ignore_ascii_case(name)
+    }
+
     #[inline]
     pub(super) fn value(self, head: &[u8]) -> &[u8] {
         trim(head.get(usize::from(self.colon) + 1..usize::from(self.end)).unwrap_or_default())

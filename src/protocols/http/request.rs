@@ -52,7 +52,8 @@ impl Request {
     /// # }
     /// ```
     pub fn path(&self) -> &str {
-        self.split_target().0
+        let path = self.uri().get(..usize::from(self.parts.path_length)).unwrap_or_default();
+        if path.starts_with('/') { path } else { path_of(path) }
     }
 
     /// The request target as sent, with its query.
@@ -75,7 +76,9 @@ impl Request {
     /// ```
     #[doc(alias = "queryString")]
     pub fn query_string(&self) -> &str {
-        self.split_target().1
+        let query = self.query_and_fragment();
+        let end = memchr::memchr(b'#', query.as_bytes());
+        query.get(..end.unwrap_or(query.len())).unwrap_or_default()
     }
 
     /// `"1.1"` or `"1.0"`.
@@ -128,15 +131,10 @@ impl Request {
     /// # }
     /// ```
     pub fn header(&self, name: &str) -> Option<&str> {
-        let head = &self.parts.buffer;
-        let mut lines = self.fields().filter(|field| field.name(head).eq_ignore_ascii_case(name.as_bytes()));
-        let first = lines.next()?;
-        if lines.next().is_none()
-            && let Ok(value) = std::str::from_utf8(first.value(head))
-        {
-            return Some(value);
+        match self.only_value(name) {
+            Ok(value) => std::str::from_utf8(value?).ok().or_else(|| self.joined_value(name)),
+            Err(Several) => self.joined_value(name),
         }
-        self.joined_value(name)
     }
 
     /// All header lines in the order they came, names as sent. Bytes that are not UTF-8 become U+FFFD.
@@ -349,11 +347,24 @@ impl Request {
         self.parts.rare.get_mut().expect("it has just been made")
     }
 
-    /// Path and query of the target.
+    /// What follows the first `?`, with a fragment if there is one, which there should not be.
     #[inline]
-    fn split_target(&self) -> (&str, &str) {
-        let (path, rest) = self.uri().split_at_checked(usize::from(self.parts.path_length)).unwrap_or_default();
-        if rest.is_empty() && path.starts_with('/') { (path, "") } else { split_rest(path, rest) }
+    pub(super) fn query_and_fragment(&self) -> &str {
+        let rest = self.uri().get(usize::from(self.parts.path_length)..).unwrap_or_default();
+        rest.strip_prefix('?').unwrap_or_default()
+    }
+
+    /// What the one line of this name says.
+    #[inline]
+    pub(super) fn only_value(&self, name: &str) -> Result<Option<&[u8]>, Several> {
+        let head = &self.parts.buffer;
+        let mut found = None;
+        for field in self.fields().filter(|field| field.is(head, name.as_bytes())) {
+            if found.replace(field).is_some() {
+                return Err(Several);
+            }
+        }
+        Ok(found.map(|field| field.value(head)))
     }
 
     #[cold]
@@ -393,17 +404,15 @@ impl Request {
     }
 }
 
-/// Path and query of a target with something behind its path, or without a slash in front of it.
-fn split_rest<'a>(path: &'a str, rest: &'a str) -> (&'a str, &'a str) {
-    let query = rest.strip_prefix('?').unwrap_or_default();
-    let query = query.split_once('#').map_or(query, |(query, _fragment)| query);
-    if path.starts_with('/') {
-        return (path, query);
-    }
-    // Absolute form, as sent to proxies: scheme://authority/path
-    match path.split_once("://") {
-        Some((_, rest)) => (rest.find('/').and_then(|at| rest.get(at..)).unwrap_or("/"), query),
-        None => (path, query),
+/// There is more than one line of a name.
+pub(super) struct Several;
+
+/// The path of a target without a slash in front: of an absolute one, scheme://authority/path, as sent to proxies.
+#[cold]
+fn path_of(target: &str) -> &str {
+    match target.split_once("://") {
+        Some((_, rest)) => rest.find('/').and_then(|at| rest.get(at..)).unwrap_or("/"),
+        None => target,
     }
 }
 
