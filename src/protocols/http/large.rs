@@ -85,7 +85,7 @@ impl Large {
             }
             (Some(warm), None) => warm,
             (None, Some(total)) if self.filled >= total / SHARE => vec![0; wanted],
-            (None, Some(_)) => vec![0; (4 * self.filled).max(least).min(wanted)],
+            (None, Some(total)) => vec![0; (4 * self.filled).min(total / SHARE).max(least)],
             (None, None) => return self.bytes.reserve_exact((2 * self.filled).max(least) - self.bytes.len()),
         };
         let begun = self.bytes.get(..self.filled).unwrap_or_default();
