@@ -1,4 +1,4 @@
-//! Worker addresses: `scheme://host:port`, the scheme may be left out.
+//! Worker addresses: `scheme://host:port`, the scheme may be left out; or `unix:///path` for any protocol.
 
 use std::fmt;
 use std::io;
@@ -13,7 +13,12 @@ pub(crate) enum Address {
     None,
     /// TCP on this host and port.
     Tcp { text: Box<str>, host: Box<str>, port: u16 },
+    /// A Unix socket of this path, or, with `@` in front, of this name without a file.
+    Unix { text: Box<str>, path: Box<str> },
 }
+
+/// Bytes that the path of a Unix socket may have on Linux; `sockaddr_un` ends with a zero.
+const UNIX_PATH: usize = 107;
 
 impl Address {
     /// Reads an address of the protocol with this scheme.
@@ -24,6 +29,10 @@ impl Address {
         }
         let authority = match text.split_once("://") {
             None => text,
+            Some((given, path)) if given.eq_ignore_ascii_case("unix") => {
+                check_path(path).map_err(bad)?;
+                return Ok(Self::Unix { text: text.into(), path: path.into() });
+            }
             Some((given, rest)) if given.eq_ignore_ascii_case(scheme) => rest,
             Some((given, _)) => {
                 return Err(bad(format!("the scheme is \"{given}\", but the protocol of this worker is \"{scheme}\"")));
@@ -47,9 +56,23 @@ impl Address {
     /// The socket addresses to listen on, in the order to try. Names are resolved by the system, which may block.
     pub(crate) fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
         match self {
-            Self::None => Ok(Vec::new()),
+            Self::None | Self::Unix { .. } => Ok(Vec::new()),
             Self::Tcp { host, port, .. } => Ok((&**host, *port).to_socket_addrs()?.collect()),
         }
+    }
+}
+
+/// What is wrong with the path of a Unix socket, as far as the text tells.
+fn check_path(path: &str) -> Result<(), String> {
+    let length = path.trim_start_matches('@').len();
+    match length {
+        0 => Err("there is no path, as in \"unix:///run/app.sock\"".into()),
+        _ if path.ends_with('/') => Err("a directory is no socket".into()),
+        _ if path.contains('\0') => Err("there is a NUL in the path".into()),
+        _ if length > UNIX_PATH => {
+            Err(format!("the path has {length} bytes, and the system takes {UNIX_PATH} for a socket"))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -58,7 +81,7 @@ impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::None => f.write_str("none"),
-            Self::Tcp { text, .. } => f.write_str(text),
+            Self::Tcp { text, .. } | Self::Unix { text, .. } => f.write_str(text),
         }
     }
 }
@@ -88,6 +111,21 @@ mod tests {
     }
 
     #[test]
+    fn a_unix_socket_serves_every_protocol() {
+        for (text, expected) in [
+            ("unix:///run/app.sock", "/run/app.sock"),
+            ("UNIX://app.sock", "app.sock"),
+            ("unix://@app", "@app"),
+            ("unix:///tmp/a:1", "/tmp/a:1"),
+            (&format!("unix:///{}", "a".repeat(106)), &format!("/{}", "a".repeat(106))),
+        ] {
+            let address = Address::parse(text, "text").unwrap();
+            assert_eq!(address, Address::Unix { text: text.into(), path: expected.into() });
+            assert_eq!(address.to_string(), text);
+        }
+    }
+
+    #[test]
     fn an_error_names_the_address_and_what_is_wrong() {
         for (text, part) in [
             ("websocket://0.0.0.0:80", "\"websocket\""),
@@ -96,6 +134,10 @@ mod tests {
             ("http://0.0.0.0:65536", "65536"),
             ("http://:80", "no host"),
             ("://", "\"\""),
+            ("unix://", "no path"),
+            ("unix://@", "no path"),
+            ("unix:///tmp/", "a directory"),
+            (&format!("unix:///{}", "a".repeat(107)), "108 bytes"),
         ] {
             let error = Address::parse(text, "http").unwrap_err().to_string();
             assert!(error.contains(text) && error.contains(part), "{error}");

@@ -57,7 +57,7 @@ impl Simulation {
         let port = self.next_port.replace(self.next_port.get().wrapping_add(1));
         let remote = SocketAddr::from(([127, 0, 0, 1], port));
         if let Some(driver) = worker::driver(worker.key())
-            && let Err(error) = connection::open(Transport::Memory(end), remote, &driver)
+            && let Err(error) = connection::open(Transport::Memory(end), Some(remote), &driver)
         {
             log::error!("no connection: {error}");
         }
@@ -70,6 +70,11 @@ impl Simulation {
         if let Err(error) = reactor::get().turn(false) {
             log::error!("{error}");
         }
+    }
+
+    /// How many events the system told of in the last turn.
+    pub fn events(&self) -> usize {
+        reactor::get().last_events()
     }
 
     /// Turns until nothing is left to do without time passing.

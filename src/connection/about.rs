@@ -48,7 +48,8 @@ impl<P: Codec> TcpConnection<P> {
         self.read(|connection| connection.status).unwrap_or(Status::Closed)
     }
 
-    /// The peer's address without the port, an IPv6 address in brackets as in PHP. Readable in `on_close`; empty after it.
+    /// The peer's address without the port, an IPv6 address in brackets as in PHP. Readable in `on_close`; empty after it,
+    /// and on a Unix socket, whose peers have no address.
     ///
     /// ```
     /// # use workerman::{Http, Worker};
@@ -60,7 +61,7 @@ impl<P: Codec> TcpConnection<P> {
         self.remote().map_or_else(String::new, ip_text)
     }
 
-    /// The peer's port, 0 once the connection is gone.
+    /// The peer's port, 0 once the connection is gone and on a Unix socket.
     ///
     /// ```
     /// # use workerman::{Http, TcpConnection};
@@ -73,7 +74,7 @@ impl<P: Codec> TcpConnection<P> {
         self.remote().map_or(0, |address| address.port())
     }
 
-    /// The peer's address and port, empty once the connection is gone.
+    /// The peer's address and port, empty once the connection is gone and on a Unix socket.
     ///
     /// ```
     /// # use workerman::{Http, TcpConnection};
@@ -86,7 +87,7 @@ impl<P: Codec> TcpConnection<P> {
         self.remote().map_or_else(String::new, |address| address.to_string())
     }
 
-    /// This side's address without the port, empty once the socket is closed.
+    /// This side's address without the port, empty once the socket is closed and on a Unix socket.
     ///
     /// ```
     /// # use workerman::{Http, TcpConnection};
@@ -99,7 +100,7 @@ impl<P: Codec> TcpConnection<P> {
         self.local().map_or_else(String::new, ip_text)
     }
 
-    /// This side's port, 0 once the socket is closed.
+    /// This side's port, 0 once the socket is closed and on a Unix socket.
     ///
     /// ```
     /// # use workerman::{Http, TcpConnection};
@@ -112,7 +113,8 @@ impl<P: Codec> TcpConnection<P> {
         self.local().map_or(0, |address| address.port())
     }
 
-    /// This side's address and port, empty once the socket is closed.
+    /// This side's address and port, empty once the socket is closed and on a Unix socket, whose path
+    /// [`Worker::local_path`](crate::Worker::local_path) knows.
     ///
     /// ```
     /// # use workerman::{Http, TcpConnection};
@@ -125,7 +127,7 @@ impl<P: Codec> TcpConnection<P> {
         self.local().map_or_else(String::new, |address| address.to_string())
     }
 
-    /// Whether the peer is connected over IPv4.
+    /// Whether the peer is connected over IPv4. On a Unix socket it is over neither.
     ///
     /// ```
     /// # use workerman::{Http, TcpConnection};
@@ -138,7 +140,7 @@ impl<P: Codec> TcpConnection<P> {
         self.remote().is_some_and(|address| address.is_ipv4())
     }
 
-    /// Whether the peer is connected over IPv6.
+    /// Whether the peer is connected over IPv6. On a Unix socket it is over neither.
     ///
     /// ```
     /// # use workerman::{Http, TcpConnection};
@@ -320,7 +322,7 @@ impl TcpConnection<()> {
 
 impl<P: Codec> TcpConnection<P> {
     fn remote(self) -> Option<SocketAddr> {
-        self.read(|connection| connection.remote)
+        self.read(|connection| connection.remote).flatten()
     }
 
     fn local(self) -> Option<SocketAddr> {

@@ -1,4 +1,4 @@
-//! How many connections a worker takes, in all and from one address.
+//! How many connections a worker takes, in all and from one address. On a Unix socket peers have no address.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -59,19 +59,23 @@ impl Admission {
     }
 
     #[inline]
-    pub(super) fn enter(&self, address: IpAddr) {
+    pub(super) fn enter(&self, address: Option<IpAddr>) {
         self.open.set(self.open.get() + 1);
-        if self.limit_per_address.get() != usize::MAX {
+        if self.limit_per_address.get() != usize::MAX
+            && let Some(address) = address
+        {
             self.by_address.with(|open| *open.entry(address).or_default() += 1);
         }
     }
 
     /// Answers whether the worker was full, so that its listener has to be woken.
     #[inline]
-    pub(super) fn leave(&self, address: IpAddr) -> bool {
+    pub(super) fn leave(&self, address: Option<IpAddr>) -> bool {
         let was_full = self.is_full();
         self.open.set(self.open.get().saturating_sub(1));
-        if self.limit_per_address.get() != usize::MAX {
+        if self.limit_per_address.get() != usize::MAX
+            && let Some(address) = address
+        {
             self.by_address.with(|open| {
                 if let Some(count) = open.get_mut(&address) {
                     *count -= 1;

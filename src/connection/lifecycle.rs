@@ -36,13 +36,13 @@ pub(crate) fn install() {
 }
 
 /// Takes a new connection in and runs its `on_connect`.
-pub(crate) fn open(mut transport: Transport, remote: SocketAddr, driver: &Rc<dyn Driver>) -> io::Result<Key> {
+pub(crate) fn open(mut transport: Transport, remote: Option<SocketAddr>, driver: &Rc<dyn Driver>) -> io::Result<Key> {
     let connection = Connection::new(Transport::Closed, remote, Rc::clone(driver), defaults::limits());
     let inserted = state().with(|state| state.table.insert(connection));
     let key = inserted.map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
     let reactor = reactor::get();
-    let registered = transport
-        .register(|source| reactor.register(source, Kind::Connection, key), reactor::token(Kind::Connection, key));
+    let token = reactor::token(Kind::Connection, key);
+    let registered = reactor.with_registry(|registry| transport.register(registry, token));
     if let Err(error) = registered {
         state().with(|state| state.table.remove(key));
         return Err(error);
@@ -54,7 +54,7 @@ pub(crate) fn open(mut transport: Transport, remote: SocketAddr, driver: &Rc<dyn
         visit.pace = if visit.codec_pace == Pace::Free { Pace::Free } else { Pace::Answer };
         visit.set_deadline(false);
     });
-    driver.admission().enter(remote.ip());
+    driver.admission().enter(remote.map(|remote| remote.ip()));
     driver.deliver(key, Event::Connect);
     Ok(key)
 }
@@ -134,7 +134,7 @@ fn forget(key: Key) {
     if connection.flags.has(Flags::OWES) {
         log::info!("connection {}: closed before the answer to a request was complete", key.number());
     }
-    if connection.driver.admission().leave(connection.remote.ip()) {
+    if connection.driver.admission().leave(connection.remote.map(|remote| remote.ip())) {
         reactor::get().list(Kind::Listener, connection.driver.worker());
     }
     // Nothing of the user's is in a connection without these.

@@ -125,8 +125,8 @@ pub(crate) struct Connection {
     /// Bytes that have not left yet; `None` for none.
     pub(super) outbound: Option<Box<Outbound>>,
     pub(super) extra: Option<Box<Extra>>,
-    /// Kept because a reset socket no longer knows it.
-    pub(super) remote: SocketAddr,
+    /// Kept because a reset socket no longer knows it; `None` on a Unix socket.
+    pub(super) remote: Option<SocketAddr>,
     pub(super) bytes_read: u64,
     pub(super) bytes_written: u64,
     pub(super) max_send_buffer_size: u32,
@@ -271,7 +271,12 @@ impl State {
 }
 
 impl Connection {
-    pub(super) fn new(transport: Transport, remote: SocketAddr, driver: Rc<dyn Driver>, limits: (u32, u32)) -> Self {
+    pub(super) fn new(
+        transport: Transport,
+        remote: Option<SocketAddr>,
+        driver: Rc<dyn Driver>,
+        limits: (u32, u32),
+    ) -> Self {
         Self {
             transport,
             driver,

@@ -14,7 +14,7 @@ use super::status::{SendStatus, Status};
 use crate::callback;
 use crate::protocols::output::{After, Outbound, Output};
 use crate::protocols::{Codec, Encoded};
-use crate::reactor::{self, Key};
+use crate::reactor::{self, Key, Kind};
 use crate::transport::Transport;
 
 /// More corked bytes than these are written through.
@@ -282,13 +282,27 @@ impl Visit<'_> {
                 outbound.unload();
                 outbound.set_resting(false);
                 connection.flags.set(Flags::BLOCKED);
-                return Flushed::Blocked;
+                return self.blocked();
             }
         }
         if let Some(outbound) = connection.outbound.take() {
             self.spare.recycle(outbound);
         }
         Flushed::Empty
+    }
+
+    /// There is no room. Where that is not told of itself once it has changed, it is asked for.
+    #[cold]
+    fn blocked(&mut self) -> Flushed {
+        match self.await_room(true) {
+            Ok(()) => Flushed::Blocked,
+            Err(_) => Flushed::Failed,
+        }
+    }
+
+    fn await_room(&mut self, wanted: bool) -> io::Result<()> {
+        let token = reactor::token(Kind::Connection, self.key);
+        reactor::get().with_registry(|registry| self.transport.await_room(wanted, registry, token))
     }
 
     /// A file has left as fast as it could be read for long enough: it goes on in the next turn.
@@ -322,6 +336,8 @@ impl Visit<'_> {
         let waited = self.queued();
         match self.write() {
             Flushed::Empty => {
+                // At worst there are more events than needed.
+                let _ = self.await_room(false);
                 lifecycle::defer(self.key, Event::BufferDrain);
                 self.drained();
             }

@@ -11,8 +11,8 @@
 //!
 //! Invariants:
 //! * callbacks never nest: what a callback causes is deferred and delivered by [`Reactor::settle`];
-//! * each file descriptor is registered once, edge-triggered; whoever does not finish with an edge puts itself on the
-//!   ready list, so no edge is lost and none is waited for twice;
+//! * each file descriptor is registered once, edge-triggered (a Unix stream anew when it waits for room); whoever does not
+//!   finish with an edge puts itself on the ready list, so no edge is lost and none is waited for twice;
 //! * the clock is read once a turn;
 //! * a key that travels through epoll names its slot and generation, so an event never reaches the next tenant;
 //! * descriptors exist only between [`Reactor::open`] and [`Reactor::close`]; what stays of a thread's loop is memory.
@@ -34,7 +34,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use mio::event::Source;
-use mio::{Events, Poll, Token, Waker};
+use mio::{Events, Poll, Registry, Token, Waker};
 
 use crate::callback;
 use crate::error::Error;
@@ -233,10 +233,15 @@ impl Reactor {
 
     /// Registers a source for both directions, once and for all. It leaves the loop when its descriptor is closed.
     pub(crate) fn register(&self, source: &mut dyn Source, kind: Kind, key: Key) -> io::Result<()> {
-        self.poll.with(|poll| match poll {
-            Some(poll) => transport::register_source(poll.registry(), source, token(kind, key)),
+        self.with_registry(|registry| match registry {
+            Some(registry) => transport::register_source(registry, source, token(kind, key)),
             None => Err(io::ErrorKind::NotConnected.into()),
         })
+    }
+
+    /// Lends what transports register themselves with, if the loop has descriptors.
+    pub(crate) fn with_registry<R>(&self, f: impl FnOnce(Option<&Registry>) -> R) -> R {
+        self.poll.with(|poll| f(poll.as_ref().map(Poll::registry)))
     }
 
     /// Events of memory connections, for those who make such.

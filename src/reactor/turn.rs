@@ -85,6 +85,14 @@ impl Reactor {
         Ok(())
     }
 
+    /// How many events the last turn began with.
+    pub(crate) fn last_events(&self) -> usize {
+        let Some(events) = self.events.take() else { return 0 };
+        let count = events.iter().count();
+        self.events.set(Some(events));
+        count
+    }
+
     /// Until the next timer. The time that callbacks took counts, so the clock is read once more.
     fn time_to_wait(&self) -> Option<Duration> {
         self.next_timer()?;

@@ -1,16 +1,17 @@
-//! What carries the bytes of a connection: TCP, or memory in tests.
+//! What carries the bytes of a connection: TCP, a Unix socket, or memory in tests.
 //!
 //! All transports keep the same rules, those of a non-blocking socket in an edge-triggered epoll: an event for each
 //! arrival, `WouldBlock` when there is nothing to read or no room to write, an event again once that has changed; a
 //! read that fills less than the buffer has taken all there was.
 
 pub(crate) mod memory;
+mod unix;
 
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, SocketAddr};
 
 use mio::event::Source;
-use mio::net::TcpStream;
+use mio::net::{TcpStream, UnixStream};
 use mio::{Interest, Registry, Token};
 
 /// What an event says about a connection or a listener.
@@ -40,23 +41,31 @@ impl From<&mio::event::Event> for Readiness {
 #[derive(Debug)]
 pub(crate) enum Transport {
     Tcp(TcpStream),
+    Unix(unix::Stream),
     Memory(memory::End),
     Closed,
 }
 
 impl Transport {
-    pub(crate) fn register(
-        &mut self,
-        registry: impl FnOnce(&mut dyn Source) -> io::Result<()>,
-        token: Token,
-    ) -> io::Result<()> {
-        match self {
-            Self::Tcp(stream) => registry(stream),
-            Self::Memory(end) => {
+    /// Has events come under this token. In memory there is no registry.
+    pub(crate) fn register(&mut self, registry: Option<&Registry>, token: Token) -> io::Result<()> {
+        match (self, registry) {
+            (Self::Tcp(stream), Some(registry)) => register_source(registry, stream, token),
+            (Self::Unix(stream), Some(registry)) => stream.register(registry, token),
+            (Self::Tcp(_) | Self::Unix(_), None) => Err(io::ErrorKind::NotConnected.into()),
+            (Self::Memory(end), _) => {
                 end.register(token);
                 Ok(())
             }
-            Self::Closed => Ok(()),
+            (Self::Closed, _) => Ok(()),
+        }
+    }
+
+    /// Has an event come when there is room, or no longer, where that does not happen of itself.
+    pub(crate) fn await_room(&mut self, wanted: bool, registry: Option<&Registry>, token: Token) -> io::Result<()> {
+        match (self, registry) {
+            (Self::Unix(stream), Some(registry)) => stream.await_room(wanted, registry, token),
+            _ => Ok(()),
         }
     }
 
@@ -65,6 +74,7 @@ impl Transport {
         loop {
             let result = match self {
                 Self::Tcp(stream) => stream.read(buffer),
+                Self::Unix(stream) => stream.inner.read(buffer),
                 Self::Memory(end) => end.read(buffer),
                 Self::Closed => Ok(0),
             };
@@ -79,6 +89,7 @@ impl Transport {
         loop {
             let result = match self {
                 Self::Tcp(stream) => stream.write(bytes),
+                Self::Unix(stream) => stream.inner.write(bytes),
                 Self::Memory(end) => end.write(bytes),
                 Self::Closed => Err(io::ErrorKind::NotConnected.into()),
             };
@@ -92,6 +103,7 @@ impl Transport {
         loop {
             let result = match self {
                 Self::Tcp(stream) => stream.write_vectored(slices),
+                Self::Unix(stream) => stream.inner.write_vectored(slices),
                 Self::Memory(end) => end.write_vectored(slices),
                 Self::Closed => Err(io::ErrorKind::NotConnected.into()),
             };
@@ -106,21 +118,35 @@ impl Transport {
         match self {
             // Fails only when the connection is gone already.
             Self::Tcp(stream) => drop(stream.shutdown(Shutdown::Write)),
+            Self::Unix(stream) => drop(stream.inner.shutdown(Shutdown::Write)),
             Self::Memory(end) => end.shutdown_write(),
             Self::Closed => {}
         }
     }
 
+    /// This side's address, where there is one: a Unix socket has a path, which the worker knows.
     pub(crate) fn local_addr(&self) -> Option<SocketAddr> {
         match self {
             Self::Tcp(stream) => stream.local_addr().ok(),
             Self::Memory(_) => Some(memory::LOCAL),
-            Self::Closed => None,
+            Self::Unix(_) | Self::Closed => None,
         }
     }
 }
 
-/// Registered once, for both directions: no `epoll_ctl` ever after.
+impl From<TcpStream> for Transport {
+    fn from(stream: TcpStream) -> Self {
+        Self::Tcp(stream)
+    }
+}
+
+impl From<UnixStream> for Transport {
+    fn from(stream: UnixStream) -> Self {
+        Self::Unix(stream.into())
+    }
+}
+
+/// Registered once, for both directions: no `epoll_ctl` ever after. Not for Unix streams, see there.
 pub(crate) fn register_source(registry: &Registry, source: &mut dyn Source, token: Token) -> io::Result<()> {
     registry.register(source, token, Interest::READABLE | Interest::WRITABLE)
 }

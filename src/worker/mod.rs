@@ -6,6 +6,7 @@ mod listener;
 mod registry;
 pub(crate) mod run;
 mod signals;
+mod unix;
 mod websocket;
 
 use std::any::Any;
@@ -22,6 +23,7 @@ use crate::error::{Error, Result};
 use crate::protocols::Codec;
 use crate::reactor::{self, Key, Kind};
 
+use listener::Listener;
 use registry::{Entry, WorkerData, registry};
 
 /// A listener for one protocol and what happens on its connections, by a handle that is copied freely.
@@ -48,7 +50,8 @@ pub struct Worker<P> {
 /// # Making and naming
 impl<P: Codec> Worker<P> {
     /// A worker for this address: `scheme://host:port`, or `host:port`. Port 0 lets the system choose, see
-    /// [`local_addr`](Self::local_addr). With `""` the worker has no listener.
+    /// [`local_addr`](Self::local_addr). `unix:///path` is a [Unix socket](#unix-sockets), whatever the protocol. With
+    /// `""` the worker has no listener.
     ///
     /// Nothing is bound yet, and an address that is wrong is not an error yet: [`Worker::run_all`] and
     /// [`listen`](Self::listen) tell.
@@ -58,6 +61,7 @@ impl<P: Codec> Worker<P> {
     /// let all_interfaces = Worker::<Http>::new("http://0.0.0.0:8080");
     /// let ipv6 = Worker::<Http>::new("http://[::1]:8080");
     /// let without_scheme = Worker::<Http>::new("127.0.0.1:8080");
+    /// let unix = Worker::<Http>::new("unix:///run/app/http.sock");
     /// let without_listener = Worker::<Http>::new("");
     /// ```
     #[doc(alias = "__construct")]
@@ -70,6 +74,7 @@ impl<P: Codec> Worker<P> {
             name: "none".to_owned(),
             address: address.into(),
             scheme: P::SCHEME,
+            access: listener::Access::default(),
             listener: None,
             paused: false,
             driver: Rc::clone(&handlers) as Rc<dyn Driver>,
@@ -118,7 +123,8 @@ impl<P: Codec> Worker<P> {
         self.with_handlers(|handlers| handlers.set_deadlines(deadlines));
     }
 
-    /// Where the worker listens, once it does: with port 0 this is how the port is learnt.
+    /// Where the worker listens, once it does: with port 0 this is how the port is learnt. `None` on a Unix socket, which
+    /// has a [`local_path`](Self::local_path).
     ///
     /// ```
     /// # use workerman::{Http, Worker};
@@ -127,7 +133,7 @@ impl<P: Codec> Worker<P> {
     /// ```
     #[doc(alias = "getSocketName")]
     pub fn local_addr(self) -> Option<SocketAddr> {
-        self.entry(|entry| entry.listener.as_ref().map(|listener| listener.local)).flatten()
+        self.entry(|entry| entry.listener.as_ref().and_then(Listener::local_addr)).flatten()
     }
 }
 
@@ -257,7 +263,7 @@ impl<P: Codec> Worker<P> {
         driver(self.key).map_or(0, |driver| driver.admission().refused())
     }
 
-    /// Stops accepting and closes the listener; the connections stay.
+    /// Stops accepting and closes the listener; the connections stay. The file of a Unix socket is removed.
     ///
     /// ```
     /// # use workerman::{Http, Worker};

@@ -4,7 +4,7 @@ use std::any::Any;
 use std::fmt;
 use std::rc::Rc;
 
-use super::listener::Listener;
+use super::listener::{Access, Listener};
 use crate::callback::Slot;
 use crate::connection::Driver;
 use crate::data::{Bag, Holder};
@@ -29,6 +29,8 @@ pub(super) struct Entry {
     /// As given to `new`, which cannot say what is wrong with it: `listen` and `run_all` do.
     pub(super) address: Box<str>,
     pub(super) scheme: &'static str,
+    /// Of a Unix socket.
+    pub(super) access: Access,
     pub(super) listener: Option<Listener>,
     /// The app wants no connections now.
     pub(super) paused: bool,

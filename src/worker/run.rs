@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use super::listener::Access;
 use super::registry::{Entry, WorkerCallback, keys, registry};
 use super::{listener, signals};
 use crate::address::Address;
@@ -51,13 +52,13 @@ pub(crate) fn start_all() -> Result<(), Error> {
 
 /// Listens on the worker's address, unless it does already or has none.
 pub(super) fn listen(key: Key) -> Result<(), Error> {
-    let address = with_entry(key, |entry| match entry.listener {
-        Some(_) => Ok(Address::None),
-        None => Address::parse(&entry.address, entry.scheme),
+    let wanted = with_entry(key, |entry| match entry.listener {
+        Some(_) => Ok((Address::None, Access::default())),
+        None => Address::parse(&entry.address, entry.scheme).map(|address| (address, entry.access.clone())),
     });
-    match address.transpose()? {
-        None | Some(Address::None) => Ok(()),
-        Some(address) => listener::listen(key, &address),
+    match wanted.transpose()? {
+        None | Some((Address::None, _)) => Ok(()),
+        Some((address, access)) => listener::listen(key, &address, &access),
     }
 }
 

@@ -4,14 +4,18 @@
 //! rests and is tried again by a timer, so it never spins; accepted sockets inherit their options from the listener, so
 //! a connection costs `accept` and one `epoll_ctl`.
 
+mod account;
+mod tcp;
+mod unix;
+
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::rc::Rc;
-use std::time::Duration;
 
+use mio::event::Source;
 use mio::net::TcpListener;
 use rustix::io::Errno;
-use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 
 use super::registry::registry;
 use crate::address::Address;
@@ -20,23 +24,72 @@ use crate::error::Error;
 use crate::reactor::{self, Handler, Key, Kind};
 use crate::transport::{Readiness, Transport};
 
+pub(super) use unix::Access;
+use unix::UnixSocket;
+
 /// PHP's default; the system caps it (`net.core.somaxconn`).
 const BACKLOG: i32 = 102_400;
 /// So many connections are accepted in a turn before others have theirs.
 const ACCEPT_BUDGET: usize = 128;
 /// How long accepting rests when there are no descriptors, in nanoseconds.
 const REST: u64 = 100_000_000;
-/// As in PHP: a peer that is gone without a word is found after two minutes.
-const KEEPALIVE: Duration = Duration::from_secs(55);
 
 #[derive(Debug)]
 pub(super) struct Listener {
-    socket: TcpListener,
-    pub(super) local: SocketAddr,
+    socket: Socket,
     /// Out of descriptors: a timer will try again.
     resting: bool,
     /// That descriptors are short was logged, and nothing was accepted since.
     warned: bool,
+}
+
+/// What connections are accepted from.
+#[derive(Debug)]
+enum Socket {
+    Tcp { listener: TcpListener, local: SocketAddr },
+    Unix(UnixSocket),
+}
+
+impl Listener {
+    pub(super) fn local_addr(&self) -> Option<SocketAddr> {
+        match self.socket {
+            Socket::Tcp { local, .. } => Some(local),
+            Socket::Unix(_) => None,
+        }
+    }
+
+    pub(super) fn local_path(&self) -> Option<&Path> {
+        match &self.socket {
+            Socket::Tcp { .. } => None,
+            Socket::Unix(socket) => socket.path(),
+        }
+    }
+}
+
+impl Socket {
+    fn bind(address: &Address, access: &Access) -> io::Result<Self> {
+        if let Address::Unix { path, .. } = address {
+            return Ok(Self::Unix(UnixSocket::bind(path, access)?));
+        }
+        let listener = tcp::bind_first(address)?;
+        let local = listener.local_addr()?;
+        Ok(Self::Tcp { listener, local })
+    }
+
+    fn source(&mut self) -> &mut dyn Source {
+        match self {
+            Self::Tcp { listener, .. } => listener,
+            Self::Unix(socket) => &mut socket.listener,
+        }
+    }
+
+    /// The next connection, and its peer's address if it has one.
+    fn accept(&self) -> io::Result<(Transport, Option<SocketAddr>)> {
+        match self {
+            Self::Tcp { listener, .. } => listener.accept().map(|(stream, remote)| (stream.into(), Some(remote))),
+            Self::Unix(socket) => socket.listener.accept().map(|(stream, _)| (stream.into(), None)),
+        }
+    }
 }
 
 /// Tells the loop who handles listeners.
@@ -45,45 +98,20 @@ pub(super) fn install() {
 }
 
 /// Binds, listens, and joins the loop.
-pub(super) fn listen(key: Key, address: &Address) -> Result<(), Error> {
+pub(super) fn listen(key: Key, address: &Address, access: &Access) -> Result<(), Error> {
     reactor::get().open()?;
     install();
     connection::install();
     let failed = |source| Error::Listen { address: address.to_string().into(), source };
-    let mut socket = bind_first(address).map_err(failed)?;
-    let local = socket.local_addr().map_err(failed)?;
-    reactor::get().register(&mut socket, Kind::Listener, key).map_err(failed)?;
-    let listener = Listener { socket, local, resting: false, warned: false };
+    let mut socket = Socket::bind(address, access).map_err(failed)?;
+    reactor::get().register(socket.source(), Kind::Listener, key).map_err(failed)?;
+    let listener = Listener { socket, resting: false, warned: false };
     registry().with(|table| {
         if let Some(entry) = table.get_mut(key) {
             entry.listener = Some(listener);
         }
     });
     Ok(())
-}
-
-/// The first of the addresses that can be had, or why the last could not.
-fn bind_first(address: &Address) -> io::Result<TcpListener> {
-    let mut error = io::ErrorKind::AddrNotAvailable.into();
-    for candidate in address.resolve()? {
-        match bind(candidate) {
-            Ok(listener) => return Ok(listener),
-            Err(failure) => error = failure,
-        }
-    }
-    Err(error)
-}
-
-fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    socket.set_reuse_address(true)?;
-    socket.set_nonblocking(true)?;
-    socket.set_tcp_nodelay(true)?;
-    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE).with_retries(1);
-    socket.set_tcp_keepalive(&keepalive)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(TcpListener::from_std(socket.into()))
 }
 
 fn accept_ready(key: Key, _readiness: Readiness) {
@@ -101,12 +129,13 @@ fn accept_ready(key: Key, _readiness: Readiness) {
         });
         let Some((accepted, driver)) = accepted else { return };
         match accepted {
-            Ok((_, remote)) if driver.admission().refuses(remote.ip()) => {
+            Ok((_, Some(remote))) if driver.admission().refuses(remote.ip()) => {
                 log::debug!("a connection of {remote} is refused: its address has too many");
             }
-            Ok((stream, remote)) => {
-                if let Err(error) = connection::open(Transport::Tcp(stream), remote, &driver) {
-                    log::error!("a connection of {remote} cannot be taken in: {error}");
+            Ok((transport, remote)) => {
+                if let Err(error) = connection::open(transport, remote, &driver) {
+                    let whose = remote.map_or_else(|| "a Unix socket".to_owned(), |remote| remote.to_string());
+                    log::error!("a connection of {whose} cannot be taken in: {error}");
                 }
                 reactor::get().settle();
             }
