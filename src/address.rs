@@ -17,8 +17,8 @@ pub(crate) enum Address {
     Unix { text: Box<str>, path: Box<str> },
 }
 
-/// Bytes that the path of a Unix socket may have on Linux; `sockaddr_un` ends with a zero.
-const UNIX_PATH: usize = 107;
+/// Bytes that the path of a Unix socket may have: `sockaddr_un` ends with a zero.
+const UNIX_PATH: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
 
 impl Address {
     /// Reads an address of the protocol with this scheme.
@@ -117,7 +117,7 @@ mod tests {
             ("UNIX://app.sock", "app.sock"),
             ("unix://@app", "@app"),
             ("unix:///tmp/a:1", "/tmp/a:1"),
-            (&format!("unix:///{}", "a".repeat(106)), &format!("/{}", "a".repeat(106))),
+            (&format!("unix:///{}", "a".repeat(UNIX_PATH - 1)), &format!("/{}", "a".repeat(UNIX_PATH - 1))),
         ] {
             let address = Address::parse(text, "text").unwrap();
             assert_eq!(address, Address::Unix { text: text.into(), path: expected.into() });
@@ -137,7 +137,7 @@ mod tests {
             ("unix://", "no path"),
             ("unix://@", "no path"),
             ("unix:///tmp/", "a directory"),
-            (&format!("unix:///{}", "a".repeat(107)), "108 bytes"),
+            (&format!("unix:///{}", "a".repeat(UNIX_PATH)), "bytes"),
         ] {
             let error = Address::parse(text, "http").unwrap_err().to_string();
             assert!(error.contains(text) && error.contains(part), "{error}");

@@ -7,16 +7,15 @@ mod outside;
 
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
-use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
-use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener, UnixStream};
+use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Barrier};
 use std::thread;
 
 use outside::TemporaryDirectory;
 use workerman::testing::Simulation;
-use workerman::{Error, Tcp, Text, Worker};
+use workerman::{Error, Text, Worker};
 
 /// A directory and the path of a socket in it.
 fn place(name: &str) -> (TemporaryDirectory, PathBuf) {
@@ -219,6 +218,7 @@ fn of_many_that_start_at_once_one_gets_the_name_and_serves_it() {
 }
 
 #[test]
+#[cfg(target_os = "linux")] // others take less
 fn a_path_as_long_as_the_system_takes_works() {
     let (directory, _) = place("long");
     let simulation = Simulation::new();
@@ -234,7 +234,12 @@ fn a_path_as_long_as_the_system_takes_works() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
 fn a_socket_without_a_file_lives_as_long_as_it_listens() {
+    use std::os::linux::net::SocketAddrExt;
+    use std::os::unix::net::SocketAddr;
+    use workerman::Tcp;
+
     let simulation = Simulation::new();
     let name = format!("workerman-{}", std::process::id());
     let address = SocketAddr::from_abstract_name(&name).expect("a name");

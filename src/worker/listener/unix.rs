@@ -61,6 +61,8 @@ fn bind_path(path: &Path, access: &Access) -> io::Result<UnixSocket> {
     let (Some(directory), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(io::Error::new(ErrorKind::InvalidInput, "this is no path of a file"));
     };
+    // A relative one was not measured with all that stands before it.
+    SockAddr::unix(path).map_err(|error| explain(error, "its absolute path is too long for the system"))?;
     // All is prepared where nobody else gets in; it is removed with what is left in it.
     let workshop =
         tempfile::Builder::new().prefix(".").permissions(Permissions::from_mode(0o700)).tempdir_in(directory);
