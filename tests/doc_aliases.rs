@@ -78,6 +78,7 @@ const CLASSES: &[Class] = &[
             ("bytesRead", "bytes_read"),
             ("bytesWritten", "bytes_written"),
             ("getSendBufferQueueSize", "send_buffer_queue_size"),
+            ("headers", "set_headers"),
             ("maxSendBufferSize", "max_send_buffer_size"),
             ("maxSendBufferSize", "set_max_send_buffer_size"),
             ("defaultMaxSendBufferSize", "set_default_max_send_buffer_size"),

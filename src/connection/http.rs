@@ -1,8 +1,8 @@
 //! What only connections of HTTP have.
 
-use super::TcpConnection;
+use super::{TcpConnection, along};
 use crate::callback::CallbackResult;
-use crate::protocols::http::Http;
+use crate::protocols::http::{Headers, Http};
 
 /// # HTTP
 impl TcpConnection<Http> {
@@ -40,5 +40,31 @@ impl TcpConnection<Http> {
         self.callbacks(|callbacks| {
             callbacks.on_body.set(Box::new(move |connection, piece| callback(connection, piece).into_result()));
         });
+    }
+
+    /// Sets header lines for the next answer: PHP's `$connection->headers`. They stand behind those that the answer has of
+    /// its own; of a header that may stand only once, as `Content-Type`, the answer's own stays. What was set here before
+    /// is gone. As in [`Response`](crate::Response), what would break a header is left out with a warning.
+    ///
+    /// They go along with one answer, text, `Response` or file, and are gone with it; an answer of raw bytes has no place for
+    /// them. A handle from `on_message` sets them for its own request, so not once that has been answered; one from
+    /// elsewhere, as in `on_connect`, for whichever is answered next.
+    ///
+    /// ```
+    /// # use workerman::{Http, Worker};
+    /// # let worker = Worker::<Http>::new("");
+    /// worker.on_message(|connection, request| {
+    ///     if request.header("origin") == Some("https://example.com") {
+    ///         connection.set_headers(&[("Access-Control-Allow-Origin", "https://example.com"), ("Vary", "Origin")]);
+    ///     }
+    ///     connection.send("text")
+    /// });
+    /// ```
+    pub fn set_headers(self, headers: &[(&str, &str)]) {
+        if self.ticket == 0 || along::ask(self.key, |http: &Http| http.awaits(self.ticket)) == Some(true) {
+            let mut lines = Headers::default();
+            headers.iter().for_each(|(name, value)| lines.add(name, value));
+            along::set_headers(self.key, lines);
+        }
     }
 }

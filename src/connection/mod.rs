@@ -6,8 +6,9 @@
 
 mod about;
 mod admission;
+pub(crate) mod along;
 mod callbacks;
-#[cfg_attr(not(feature = "session"), allow(dead_code))] // nobody takes a seat then
+#[cfg(feature = "session")]
 pub(crate) mod companion;
 mod deadline;
 mod defaults;

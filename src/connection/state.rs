@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::ops::{Deref, DerefMut};
 use std::rc::Rc;
 
-use super::companion::Seat;
+use super::along::Along;
 use super::deadline::{NEVER, Sweep};
 use super::driver::Driver;
 use super::status::Status;
@@ -179,8 +179,8 @@ pub(super) struct Extra {
     pub(super) timers: Vec<Key>,
     /// The connection's own callbacks, of its protocol's type.
     pub(super) callbacks: Option<Rc<dyn Any>>,
-    /// What goes along with the answer to the open request.
-    pub(super) companion: Option<Seat>,
+    /// What goes along with the next answer.
+    pub(super) along: Along,
 }
 
 /// One bit for each thing to remember.

@@ -6,7 +6,7 @@
 
 use std::io::{self, IoSlice};
 
-use super::companion;
+use super::along;
 use super::driver::Event;
 use super::lifecycle;
 use super::state::{Flags, Visit, visit};
@@ -53,7 +53,7 @@ pub(super) fn transmit<P: Codec>(
     limit: Limit,
     encode: impl FnOnce(&mut P, &mut Output<'_>) -> Encoded,
 ) -> SendStatus {
-    if companion::are_there() {
+    if along::is_there() {
         transmit_accompanied(key, ticket, limit, encode)
     } else {
         transmit_alone(key, ticket, limit, encode)
@@ -68,16 +68,16 @@ fn transmit_accompanied<P: Codec>(
     limit: Limit,
     encode: impl FnOnce(&mut P, &mut Output<'_>) -> Encoded,
 ) -> SendStatus {
-    let cookie = companion::prepare(key, ticket);
+    let headers = along::prepare(key, ticket);
     let mut begun = false;
     // Not the instance of `transmit_alone` that is above, which is inlined because it has one caller.
     let status = transmit_alone(key, ticket, limit, |codec: &mut P, output| {
         let encoded;
-        (encoded, begun) = output.offer(cookie.as_deref(), |output| encode(codec, output));
+        (encoded, begun) = output.offer(headers.as_ref(), |output| encode(codec, output));
         encoded
     });
     if begun {
-        companion::leave(key);
+        along::leave(key);
     }
     status
 }

@@ -13,6 +13,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::file::FilePart;
+use super::http::Headers;
 use super::pool;
 
 /// From this size on, shared bytes are queued by reference: below it a copy is cheaper than one more part to write.
@@ -31,9 +32,9 @@ pub struct Output<'a> {
     pub(crate) date: &'a [u8; 29],
     /// The message that the sending handle came with, 0 for none.
     pub(crate) ticket: u32,
-    /// The value of a `Set-Cookie` line that waits for the head of an answer, empty for none. Whoever begins an answer
-    /// takes it, and so tells that it has begun.
-    pub(crate) cookie: Option<&'a str>,
+    /// Lines that wait for the head of an answer, perhaps none. Whoever begins an answer takes them, and so tells that it
+    /// has begun.
+    pub(crate) headers: Option<&'a Headers>,
     /// Set by the codec: what becomes of the connection.
     pub(crate) after: After,
     /// Set by the codec: what it has left of the input is a message, and messages have to wait.
@@ -53,16 +54,20 @@ pub(crate) enum After {
 
 impl<'a> Output<'a> {
     pub(crate) fn new(queue: &'a mut Outbound, date: &'a [u8; 29], ticket: u32) -> Self {
-        Self { queue, date, ticket, cookie: None, after: After::Stay, hold: false }
+        Self { queue, date, ticket, headers: None, after: After::Stay, hold: false }
     }
 
-    /// Lends itself with a cookie; answers whether that was taken, and so whether an answer has begun.
-    pub(crate) fn offer<R>(&mut self, cookie: Option<&str>, write: impl FnOnce(&mut Output<'_>) -> R) -> (R, bool) {
+    /// Lends itself with lines for a head; answers whether those were taken, and so whether an answer has begun.
+    pub(crate) fn offer<R>(
+        &mut self,
+        headers: Option<&Headers>,
+        write: impl FnOnce(&mut Output<'_>) -> R,
+    ) -> (R, bool) {
         let Self { queue, date, ticket, after, .. } = self;
-        let mut lent = Output { queue, date, ticket: *ticket, cookie, after: *after, hold: false };
+        let mut lent = Output { queue, date, ticket: *ticket, headers, after: *after, hold: false };
         let result = write(&mut lent);
         *after = lent.after;
-        (result, cookie.is_some() && lent.cookie.is_none())
+        (result, headers.is_some() && lent.headers.is_none())
     }
 
     /// Appends bytes by copying them.

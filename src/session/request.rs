@@ -12,6 +12,7 @@ use std::rc::Rc;
 
 use super::record::Record;
 use super::{Session, SessionError, config, id};
+use crate::connection::along;
 use crate::connection::companion::{self, Companion};
 use crate::protocols::http::{Http, Request};
 use crate::protocols::websocket::Websocket;
@@ -133,8 +134,8 @@ impl Request {
             return Err(SessionError::OffLoop);
         }
         let key = Key { slot: origin.slot, generation: origin.generation };
-        let http = companion::ask(key, |http: &Http| http.awaits(origin.ticket));
-        match http.or_else(|| companion::ask(key, |websocket: &Websocket| websocket.awaits(origin.ticket))) {
+        let http = along::ask(key, |http: &Http| http.awaits(origin.ticket));
+        match http.or_else(|| along::ask(key, |websocket: &Websocket| websocket.awaits(origin.ticket))) {
             Some(true) => Ok(key),
             _ => Err(SessionError::Answered),
         }

@@ -31,13 +31,9 @@ pub(crate) enum Message {
     Chunk(Vec<u8>),
 }
 
-/// Why a value of PHP cannot be sent.
+/// A value of PHP that Rust's types rule out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Cannot {
-    Later(&'static str),
-    /// Rust's types rule it out.
-    Compile,
-}
+pub(crate) struct Cannot;
 
 impl Message {
     pub(crate) fn new(x: &Value) -> Result<Self, Cannot> {
@@ -46,7 +42,7 @@ impl Message {
             Some("response") => response(x).map(Self::Response),
             Some("sse") => event(x).map(Self::Event),
             Some("chunk") => Ok(Self::Chunk(bytes(&x["data"]))),
-            _ => Err(Cannot::Compile),
+            _ => Err(Cannot),
         }
     }
 
@@ -111,7 +107,7 @@ pub(crate) fn returned(status: SendStatus) -> Value {
 /// Text, as Rust's strings take it.
 fn text(value: &Value) -> Result<String, Cannot> {
     let bytes = if value["bytes"].is_null() { bytes(value) } else { bytes(&value["bytes"]) };
-    String::from_utf8(bytes).map_err(|_| Cannot::Compile)
+    String::from_utf8(bytes).map_err(|_| Cannot)
 }
 
 fn status(value: &Value) -> u16 {
@@ -171,7 +167,7 @@ fn cookie(call: &[Value]) -> Result<Cookie, Cannot> {
         "Strict" => cookie.same_site(SameSite::Strict),
         "Lax" => cookie.same_site(SameSite::Lax),
         "None" => cookie.same_site(SameSite::None),
-        _ => return Err(Cannot::Compile),
+        _ => return Err(Cannot),
     })
 }
 
@@ -186,9 +182,9 @@ fn event(x: &Value) -> Result<ServerSentEvents, Cannot> {
             "event" => event.event(text(value)?),
             "data" => event.data(text(value)?),
             "id" => event.id(text(value)?),
-            "retry" => event.retry(value.as_u64().ok_or(Cannot::Compile)?),
+            "retry" => event.retry(value.as_u64().ok_or(Cannot)?),
             "" => event.comment(text(value)?),
-            _ => return Err(Cannot::Compile),
+            _ => return Err(Cannot),
         };
     }
     Ok(event)
@@ -200,6 +196,7 @@ enum Step {
     SendRaw(Vec<u8>),
     Close(Option<Message>),
     End(Message),
+    SetHeaders(Vec<(String, String)>),
 }
 
 impl Step {
@@ -210,16 +207,25 @@ impl Step {
             Some("close") if step["x"].is_null() => Self::Close(None),
             Some("close") => Self::Close(Some(Message::new(&step["x"])?)),
             Some("end") => Self::End(Message::new(&step["x"])?),
-            Some("connection_headers") => return Err(Cannot::Later("TcpConnection::headers")),
+            Some("connection_headers") => Self::SetHeaders(headers(&step["headers"])?),
             other => unreachable!("{other:?}"),
         })
     }
 
-    /// Whether it is an answer of its own.
-    fn answers(&self) -> bool {
+    /// Whether it is a call, whose value is compared.
+    fn returns(&self) -> bool {
+        !matches!(self, Self::SetHeaders(_))
+    }
+
+    /// Whether a request begins with it: an answer of its own, or what is set for one.
+    fn begins(&self, before: Option<&Self>) -> bool {
+        if let Some(Self::SetHeaders(_)) = before {
+            return false;
+        }
         matches!(
             self,
             Self::SendRaw(_)
+                | Self::SetHeaders(_)
                 | Self::Send(Message::Bytes(_) | Message::Response(_))
                 | Self::Close(Some(Message::Bytes(_) | Message::Response(_)))
                 | Self::End(Message::Bytes(_) | Message::Response(_))
@@ -276,21 +282,23 @@ fn replay_steps(case: &Value) -> Findings {
     for step in steps {
         match Step::new(step) {
             Ok(step_of_ours) => match answers.last_mut() {
-                Some(last) if !step_of_ours.answers() => last.push((step_of_ours, &step["returns"])),
+                Some(last) if !step_of_ours.begins(last.last().map(|(step, _)| step)) => {
+                    last.push((step_of_ours, &step["returns"]));
+                }
                 _ => answers.push(vec![(step_of_ours, &step["returns"])]),
             },
-            Err(Cannot::Later(member)) => drop(found.later.insert(member)),
-            Err(Cannot::Compile) => found.differs("does not compile"),
+            Err(Cannot) => found.differs("does not compile"),
         }
     }
-    if !found.later.is_empty() || !found.differences.is_empty() {
+    if !found.differences.is_empty() {
         return found;
     }
 
     let request = bytes(&case["request"]).repeat(answers.len());
     let log = Log::new();
     let write = log.writer();
-    let expected: Vec<Value> = answers.iter().flatten().map(|(_, returns)| (*returns).clone()).collect();
+    let expected: Vec<Value> =
+        answers.iter().flatten().filter(|(step, _)| step.returns()).map(|(_, returns)| (*returns).clone()).collect();
     let steps: Vec<Vec<Step>> =
         answers.into_iter().map(|steps| steps.into_iter().map(|(step, _)| step).collect()).collect();
     let steps = Cell::new(steps.into_iter());
@@ -305,6 +313,10 @@ fn replay_steps(case: &Value) -> Findings {
                 Step::End(message) => {
                     message.end(connection);
                     Value::Null
+                }
+                Step::SetHeaders(headers) => {
+                    connection.set_headers(&borrowed(&headers));
+                    continue;
                 }
                 Step::Close(message) => {
                     match message {

@@ -4,7 +4,7 @@ mod file;
 
 use super::exchange::Phase;
 use super::head::Refusal;
-use super::headers::{Known, append};
+use super::headers::{Headers, Known, append};
 use super::response::{Body, Response};
 use super::sse::ServerSentEvents;
 use super::{Http, status};
@@ -38,7 +38,7 @@ impl<const N: usize> Encode<&[u8; N]> for Http {
 
 impl Encode<Vec<u8>> for Http {
     fn encode(&mut self, body: Vec<u8>, output: &mut Output<'_>) -> Encoded {
-        if self.may_compress(body.len()) {
+        if self.may_compress(body.len()) || has_lines(output) {
             return self.encode_as_response(body.into(), output);
         }
         let encoded = self.encode_body_head(body.len(), output);
@@ -67,8 +67,8 @@ impl Encode<Response> for Http {
             log::error!("{} is not a status code: 500 is sent instead", response.parts.status);
             response.parts.status = 500;
         }
-        if output.cookie.is_some() {
-            take_cookie(&mut response, output);
+        if output.headers.is_some() {
+            response = take_headers(response, output);
         }
         if response.parts.status < 200 {
             self.encode_interim(&response, output);
@@ -146,7 +146,7 @@ impl Http {
     }
 
     fn encode_body(&mut self, body: &[u8], output: &mut Output<'_>) -> Encoded {
-        if self.may_compress(body.len()) {
+        if self.may_compress(body.len()) || has_lines(output) {
             return self.encode_as_response(body.into(), output);
         }
         let encoded = self.encode_body_head(body.len(), output);
@@ -168,12 +168,9 @@ impl Http {
         }
         let date = *output.date;
         let close = self.complete(output, false);
-        let cookie = output.cookie.take();
+        output.headers = None;
         let mut tail = output.tail();
         tail.extend_from_slice(if self.exchange.http10() { b"HTTP/1.0 200 OK\r\n" } else { b"HTTP/1.1 200 OK\r\n" });
-        if let Some(cookie) = cookie.filter(|cookie| !cookie.is_empty()) {
-            append(&mut tail, "Set-Cookie", cookie);
-        }
         connection_line(&mut tail, close);
         tail.extend_from_slice(b"Content-Type: text/html;charset=utf-8\r\n");
         content_length(&mut tail, length);
@@ -263,20 +260,33 @@ impl Response {
         !self.is_event_stream()
     }
 
+    /// With the lines that go along with it.
+    pub(crate) fn accompanied(mut self, headers: &Headers) -> Self {
+        self.parts.headers.accompany(headers);
+        self
+    }
+
     #[inline]
     pub(super) fn wants_close(&self) -> bool {
         self.parts.headers.has(Known::Close)
     }
 }
 
-/// A cookie goes along with the answer, behind the app's own lines, as in PHP. An interim answer leaves it.
+/// Whether text needs a head that is not the usual one.
+#[inline]
+fn has_lines(output: &Output<'_>) -> bool {
+    output.headers.is_some_and(|headers| !headers.is_empty())
+}
+
+/// What goes along with the answer stands behind its own lines, as in PHP. An interim answer leaves it.
 #[cold]
-fn take_cookie(response: &mut Response, output: &mut Output<'_>) {
-    if response.parts.status >= 200
-        && let Some(cookie) = output.cookie.take()
-        && !cookie.is_empty()
-    {
-        response.parts.headers.add("Set-Cookie", cookie);
+fn take_headers(response: Response, output: &mut Output<'_>) -> Response {
+    if response.parts.status < 200 {
+        return response;
+    }
+    match output.headers.take() {
+        Some(headers) => response.accompanied(headers),
+        None => response,
     }
 }
 

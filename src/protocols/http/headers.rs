@@ -7,8 +7,8 @@ use super::class::{CONTROL, TOKEN};
 use crate::protocols::pool;
 
 /// Header lines, each `Name: value CRLF`.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Headers {
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Headers {
     lines: Vec<u8>,
     known: u16,
 }
@@ -95,13 +95,23 @@ impl Headers {
 
     /// Adds a line beside those of the same name; a header that may stand only once is replaced.
     #[inline]
-    pub(super) fn add(&mut self, name: &str, value: &str) {
+    pub(crate) fn add(&mut self, name: &str, value: &str) {
         let known = Known::of(name);
         if (known.is_some() || is_name(name)) && is_value(name, value) {
             if known.is_some_and(|known| self.has(known)) {
                 self.remove(name);
             }
             self.push(name, value, known);
+        }
+    }
+
+    /// Adds the lines of others behind its own; of a header that may stand only once, its own stays.
+    pub(super) fn accompany(&mut self, others: &Self) {
+        for (name, value) in others.lines() {
+            let known = Known::of(name);
+            if known.is_none_or(|known| !self.has(known)) {
+                self.push(name, value, known);
+            }
         }
     }
 
@@ -141,7 +151,7 @@ impl Headers {
         self.known |= Known::Unmeasured as u16;
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.lines.is_empty()
     }
 

@@ -59,6 +59,7 @@ pub(crate) mod uploads;
 #[cfg(feature = "compression")]
 pub use compression::Compression;
 pub use files::{Files, FilesIter, Uploaded};
+pub(crate) use headers::Headers;
 #[cfg(feature = "json")]
 pub use json::JsonError;
 pub use params::{Param, Params, ParamsIter};
@@ -196,7 +197,7 @@ impl Codec for Http {
             Phase::Open if bytes.is_empty() => {}
             Phase::Open => {
                 self.exchange.set_phase(Phase::Raw);
-                output.cookie = None;
+                output.headers = None;
                 output.bytes(bytes);
             }
             Phase::Raw => output.bytes(bytes),
@@ -250,7 +251,6 @@ impl Codec for Http {
 
 impl Http {
     /// Whether the answer to the message with this ticket has not begun.
-    #[cfg(feature = "session")]
     pub(crate) fn awaits(&self, ticket: u32) -> bool {
         self.exchange.phase() == Phase::Open && self.exchange.ticket() == ticket
     }

@@ -293,8 +293,8 @@ impl Websocket {
             return NOT_ASKED;
         };
         let (mut response, agreed) = asked.accept(own);
-        if let Some(cookie) = output.cookie.take().filter(|cookie| !cookie.is_empty()) {
-            response = response.with_added_header("Set-Cookie", cookie);
+        if let Some(headers) = output.headers.take() {
+            response = response.accompanied(headers);
         }
         let encoded = http.encode(response, output);
         self.phase = Phase::Open;
