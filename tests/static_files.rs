@@ -129,6 +129,8 @@ fn a_compressed_neighbour_is_sent_to_who_accepts_it() {
         ("gzip, deflate, br", "brotlied", Some("br")),
         ("gzip", "gzipped", Some("gzip")),
         ("br;q=0, gzip;q=0.1", "gzipped", Some("gzip")),
+        ("br;q=0.5, x-gzip", "gzipped", Some("gzip")),
+        ("identity, gzip;q=0.5", "plain", None),
         ("identity", "plain", None),
         ("", "plain", None),
     ] {
