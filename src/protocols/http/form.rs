@@ -1,6 +1,7 @@
 //! A form in a body: its fields and files. A multipart one is collected while it arrives, if it is large.
 
 use std::borrow::Cow;
+use std::mem;
 
 use super::multipart::{Boundary, Decoder, Error, Event};
 use super::params::Params;
@@ -23,7 +24,7 @@ impl Submitted {
         if let Err(error) = form.finish() {
             log::debug!("a form is read up to its error: {error}");
         }
-        let texts = form.fields.iter().map(|(name, text)| (name.as_str(), Cow::Borrowed(text.as_str())));
+        let texts = form.fields.iter_mut().map(|(name, text)| (name.as_str(), Cow::Owned(mem::take(text))));
         let places = form.files.iter().enumerate().map(|(at, (name, _))| (name.as_str(), at.to_string().into()));
         let (fields, names) = (Params::of(texts), Params::of(places));
         Self { fields, names, files: form.files.into_iter().map(|(_, file)| file).collect() }
@@ -92,7 +93,7 @@ impl Form {
         while let Some(event) = self.decoder.next(&mut piece)? {
             match event {
                 Event::Part(mut head) => {
-                    let name = std::mem::take(&mut head.name);
+                    let name = mem::take(&mut head.name);
                     let is_file = head.file_name.is_some();
                     self.open =
                         if is_file { Open::File(name, Upload::new(head)) } else { Open::Field(name, Vec::new()) };
@@ -102,8 +103,8 @@ impl Form {
                     Open::File(_, upload) => upload.append(data, &self.uploads),
                     Open::None => {}
                 },
-                Event::PartEnd => match std::mem::replace(&mut self.open, Open::None) {
-                    Open::Field(name, text) => self.fields.push((name, String::from_utf8_lossy(&text).into_owned())),
+                Event::PartEnd => match mem::replace(&mut self.open, Open::None) {
+                    Open::Field(name, text) => self.fields.push((name, lossy(text))),
                     Open::File(name, upload) => self.files.push((name, upload.finish())),
                     Open::None => {}
                 },
@@ -122,6 +123,11 @@ impl Form {
         self.open = Open::None;
         self.decoder.finish()
     }
+}
+
+/// As text, without a copy of what is text.
+fn lossy(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }
 
 #[cfg(test)]
