@@ -24,7 +24,7 @@ pub(super) struct Fault {
 impl Fault {
     pub(super) const TOO_BIG: Self = Self { code: TOO_BIG, reason: "the message is larger than max_package_size" };
     pub(super) const NOT_UTF8: Self = Self { code: INVALID_PAYLOAD, reason: "text that is not UTF-8" };
-    #[cfg_attr(not(feature = "deflate"), allow(dead_code))]
+    #[cfg(feature = "deflate")]
     pub(super) const NOT_DEFLATE: Self = Self { code: INVALID_PAYLOAD, reason: "compressed data is malformed" };
 
     pub(super) const fn protocol(reason: &'static str) -> Self {
