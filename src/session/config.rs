@@ -32,14 +32,9 @@ use crate::timer::Interval;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "a configuration does nothing until `Session::configure` has it"]
 pub struct SessionConfig {
-    name: String,
+    /// Without an id.
+    cookie: Cookie,
     lifetime: Duration,
-    cookie_lifetime: u32,
-    cookie_path: String,
-    domain: String,
-    secure: bool,
-    http_only: bool,
-    same_site: Option<SameSite>,
     gc_interval: u64,
     auto_update_timestamp: bool,
 }
@@ -47,14 +42,8 @@ pub struct SessionConfig {
 impl Default for SessionConfig {
     fn default() -> Self {
         Self {
-            name: "PHPSID".to_owned(),
+            cookie: Cookie::new("PHPSID", "").max_age(1440).path("/").http_only(true),
             lifetime: Duration::from_secs(1440),
-            cookie_lifetime: 1440,
-            cookie_path: "/".to_owned(),
-            domain: String::new(),
-            secure: false,
-            http_only: true,
-            same_site: None,
             gc_interval: 600_000_000_000,
             auto_update_timestamp: false,
         }
@@ -69,7 +58,7 @@ impl SessionConfig {
     /// let config = SessionConfig::default().name("__Host-SID").secure(true);
     /// ```
     pub fn name(self, name: impl Into<String>) -> Self {
-        Self { name: name.into(), ..self }
+        Self { cookie: self.cookie.with_name(name), ..self }
     }
 
     /// How long data are kept after they were last written: seconds or a `Duration`. 0 ends them at once.
@@ -91,7 +80,7 @@ impl SessionConfig {
     /// ```
     #[doc(alias = "cookieLifetime")]
     pub fn cookie_lifetime(self, seconds: u32) -> Self {
-        Self { cookie_lifetime: seconds, ..self }
+        Self { cookie: self.cookie.with_age(seconds), ..self }
     }
 
     /// For which paths the cookie is.
@@ -102,7 +91,7 @@ impl SessionConfig {
     /// ```
     #[doc(alias = "cookiePath")]
     pub fn cookie_path(self, path: impl Into<String>) -> Self {
-        Self { cookie_path: path.into(), ..self }
+        Self { cookie: self.cookie.path(path), ..self }
     }
 
     /// For which host the cookie is, those below it included; unless set, for the one that sets it only.
@@ -112,7 +101,7 @@ impl SessionConfig {
     /// let config = SessionConfig::default().domain("example.com");
     /// ```
     pub fn domain(self, domain: impl Into<String>) -> Self {
-        Self { domain: domain.into(), ..self }
+        Self { cookie: self.cookie.domain(domain), ..self }
     }
 
     /// Whether the cookie goes over TLS only. Set it wherever the site is reached by https.
@@ -122,7 +111,7 @@ impl SessionConfig {
     /// let config = SessionConfig::default().secure(true);
     /// ```
     pub fn secure(self, secure: bool) -> Self {
-        Self { secure, ..self }
+        Self { cookie: self.cookie.secure(secure), ..self }
     }
 
     /// Whether the cookie is kept from the page's scripts, which is so unless set.
@@ -133,7 +122,7 @@ impl SessionConfig {
     /// ```
     #[doc(alias = "httpOnly")]
     pub fn http_only(self, http_only: bool) -> Self {
-        Self { http_only, ..self }
+        Self { cookie: self.cookie.http_only(http_only), ..self }
     }
 
     /// With which requests from other sites the cookie goes. Browsers take none as `Lax`.
@@ -144,7 +133,7 @@ impl SessionConfig {
     /// ```
     #[doc(alias = "sameSite")]
     pub fn same_site(self, same_site: SameSite) -> Self {
-        Self { same_site: Some(same_site), ..self }
+        Self { cookie: self.cookie.same_site(same_site), ..self }
     }
 
     /// How often what has ended is removed from the store, at most: seconds or a `Duration`, 10 minutes unless set. It is
@@ -173,12 +162,8 @@ impl SessionConfig {
 
     /// The value of the `Set-Cookie` line for an id, empty when a part of it is against the grammar.
     fn cookie_line(&self, id: &str) -> String {
-        let cookie = Cookie::new(self.name.as_str(), id).path(self.cookie_path.as_str()).domain(self.domain.as_str());
-        let cookie = cookie.secure(self.secure).http_only(self.http_only);
-        let cookie = if self.cookie_lifetime > 0 { cookie.max_age(self.cookie_lifetime.into()) } else { cookie };
-        let cookie = if let Some(same_site) = self.same_site { cookie.same_site(same_site) } else { cookie };
-        cookie.session_line().unwrap_or_else(|why| {
-            log::error!("the cookie of sessions, {:?}, is left out: {why}", self.name);
+        self.cookie.session_line(id).unwrap_or_else(|why| {
+            log::error!("the cookie of sessions, {:?}, is left out: {why}", self.cookie.name());
             String::new()
         })
     }
@@ -216,7 +201,7 @@ pub(super) fn set_handler(handler: Rc<dyn SessionHandler>) {
 
 /// The name of the cookie.
 pub(super) fn name() -> String {
-    with(|settings| settings.config.name.clone())
+    with(|settings| settings.config.cookie.name().to_owned())
 }
 
 /// The value of the `Set-Cookie` line for an id.

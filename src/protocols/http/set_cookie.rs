@@ -65,7 +65,7 @@ impl Cookie {
     pub fn new(name: impl Into<String>, value: impl AsRef<[u8]>) -> Self {
         Self {
             name: name.into(),
-            value: percent_encode(value.as_ref(), RESERVED).to_string(),
+            value: encode(value.as_ref()),
             domain: String::new(),
             max_age: None,
             path: String::new(),
@@ -144,7 +144,7 @@ impl Cookie {
         Self { same_site: Some(same_site), ..self }
     }
 
-    pub(super) fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
@@ -153,10 +153,21 @@ impl Cookie {
         self.line_in(Order::Response)
     }
 
-    /// The same in the order of PHP's session cookie.
+    /// The same with this value, in the order of PHP's session cookie.
     #[cfg(feature = "session")]
-    pub(crate) fn session_line(&self) -> Result<String, &'static str> {
-        self.line_in(Order::Session)
+    pub(crate) fn session_line(&self, value: &str) -> Result<String, &'static str> {
+        Self { value: encode(value.as_ref()), ..self.clone() }.line_in(Order::Session)
+    }
+
+    #[cfg(feature = "session")]
+    pub(crate) fn with_name(self, name: impl Into<String>) -> Self {
+        Self { name: name.into(), ..self }
+    }
+
+    /// As [`Cookie::max_age`], but 0 means until the browser closes.
+    #[cfg(feature = "session")]
+    pub(crate) fn with_age(self, seconds: u32) -> Self {
+        Self { max_age: (seconds > 0).then_some(seconds.into()), ..self }
     }
 
     fn line_in(&self, order: Order) -> Result<String, &'static str> {
@@ -210,6 +221,10 @@ enum Order {
     Response,
     #[cfg(feature = "session")]
     Session,
+}
+
+fn encode(value: &[u8]) -> String {
+    percent_encode(value, RESERVED).to_string()
 }
 
 /// Labels of letters, digits and hyphens (RFC 6265 §4.1.1, by RFC 1034 §3.5 and RFC 1123 §2.1).
