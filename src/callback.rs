@@ -83,7 +83,7 @@ impl<T> never::Returns for fn() -> T {
     type Output = T;
 }
 
-/// For callbacks that never return: `|_, _| todo!()`.
+/// For callbacks that never return: those that only panic, or end the process.
 impl CallbackResult for Never {
     fn into_result(self) -> Result<(), BoxError> {
         self
