@@ -43,14 +43,31 @@ pub(crate) fn get<T: Clone + 'static>(holder: impl Holder) -> Option<T> {
     with(holder, |value: &mut T| value.clone())
 }
 
+/// Removes the value of this type.
+pub(crate) fn take<T: 'static>(holder: impl Holder) -> Option<T> {
+    let value = holder.bag(|bag| {
+        let at = bag.0.iter().position(|entry| entry.kind == TypeId::of::<T>())?;
+        // One that is lent comes back to its entry.
+        let is_here = bag.0.get(at)?.value.is_some();
+        Some(if is_here { bag.0.remove(at).value } else { None })
+    });
+    found::<T>(value.flatten()?)?.downcast().ok().map(|value| *value)
+}
+
 /// Lends the value of this type to a closure.
 pub(crate) fn with<T: 'static, R>(holder: impl Holder, f: impl FnOnce(&mut T) -> R) -> Option<R> {
     let value = holder.bag(|bag| Some(bag.entry(TypeId::of::<T>())?.value.take())).flatten()?;
+    let value = found::<T>(value);
+    let mut lent = Lent { holder, value };
+    Some(f(lent.value.as_mut()?.downcast_mut::<T>()?))
+}
+
+/// What an entry had, with a line in the log if that was lent.
+fn found<T>(value: Option<Box<dyn Any>>) -> Option<Box<dyn Any>> {
     if value.is_none() {
         log::error!("a `{}` is asked for while a `with` on it runs: it is not there now", type_name::<T>());
     }
-    let mut lent = Lent { holder, value };
-    Some(f(lent.value.as_mut()?.downcast_mut::<T>()?))
+    value
 }
 
 impl Bag {

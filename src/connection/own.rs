@@ -60,6 +60,23 @@ impl<P: Codec> TcpConnection<P> {
         data::with(self.key, f)
     }
 
+    /// Removes the value of this type and gives it back; `None` if there is none, or while a `with` has it.
+    ///
+    /// ```
+    /// # use workerman::{Http, TcpConnection};
+    /// # fn example(connection: TcpConnection<Http>) {
+    /// struct Upload(std::fs::File);
+    ///
+    /// if let Some(Upload(file)) = connection.take() {
+    ///     drop(file);
+    /// }
+    /// # }
+    /// ```
+    #[doc(alias = "unset")]
+    pub fn take<T: 'static>(self) -> Option<T> {
+        data::take(self.key)
+    }
+
     /// A timer that ends with the connection, before its `on_close`: as [`Timer::add`](crate::Timer::add) otherwise. A
     /// failing callback closes the connection.
     ///

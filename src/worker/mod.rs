@@ -322,6 +322,19 @@ impl<P: Codec> Worker<P> {
     pub fn with<T: 'static, R>(self, f: impl FnOnce(&mut T) -> R) -> Option<R> {
         data::with(WorkerData(self.key), f)
     }
+
+    /// Removes the value of this type and gives it back; `None` if there is none, or while a `with` has it.
+    ///
+    /// ```
+    /// # use workerman::{Http, Worker};
+    /// let worker = Worker::<Http>::new("");
+    /// worker.set(5_u32);
+    /// assert_eq!((worker.take(), worker.get()), (Some(5_u32), None::<u32>));
+    /// ```
+    #[doc(alias = "unset")]
+    pub fn take<T: 'static>(self) -> Option<T> {
+        data::take(WorkerData(self.key))
+    }
 }
 
 /// # All workers of a thread
