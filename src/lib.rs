@@ -76,7 +76,7 @@ pub use protocols::http::Compression;
 #[cfg(feature = "json")]
 pub use protocols::http::JsonError;
 pub use protocols::http::{
-    Body, Chunk, Cookie, Files, FilesIter, Http, Param, Params, ParamsIter, Request, Response, SameSite,
+    Body, Chunk, Cookie, Files, FilesIter, FormError, Http, Param, Params, ParamsIter, Request, Response, SameSite,
     ServerSentEvents, UploadError, Uploaded, UploadedFile,
 };
 pub use protocols::tcp::Tcp;

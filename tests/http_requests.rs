@@ -49,6 +49,30 @@ fn each_part_of_a_request_has_its_word() {
 }
 
 #[test]
+fn a_body_is_as_long_as_its_head_says_if_that_says_so() {
+    for (lines, body, length) in [
+        ("Content-Length: 5", "hello", Some(5)),
+        ("content-length:005 ", "hello", Some(5)),
+        ("Content-Length: 0", "", Some(0)),
+        ("X-A: 1", "", None),
+        ("Transfer-Encoding: chunked", "5\r\nhello\r\n0\r\n\r\n", None),
+    ] {
+        let request = request(format!("POST / HTTP/1.1\r\nHost: a\r\n{lines}\r\n\r\n{body}"));
+        assert_eq!(request.content_length(), length, "{lines}");
+    }
+}
+
+#[test]
+fn a_length_that_no_number_holds_is_not_taken_for_none() {
+    let log = Log::new();
+    let write = log.writer();
+    let (simulation, worker) = serve(|connection, _| connection.send("never"));
+    worker.on_head(move |_, request: &Request| write(request.content_length()));
+    exchange(&simulation, worker, format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", "9".repeat(30)));
+    assert_eq!(log.take(), [Some(u64::MAX)]);
+}
+
+#[test]
 fn an_http_1_0_request_may_have_no_host() {
     let request = request("GET / HTTP/1.0\r\n\r\n");
     assert_eq!((request.protocol_version(), request.host()), ("1.0", None));

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use common::{Log, serve};
 use workerman::testing::Peer;
 use workerman::testing::fuzz::{Boundary, Error, Form, Uploads};
-use workerman::{Request, Uploaded, UploadedFile};
+use workerman::{FormError, Request, Uploaded, UploadedFile};
 
 const LARGE: usize = 300_000;
 
@@ -122,6 +122,37 @@ fn a_form_that_is_none_gives_what_came_before() {
     seen(other.into(), usize::MAX, |request| {
         assert_eq!((request.raw_body().len(), request.post_all().len()), (LARGE, 0));
     });
+}
+
+#[test]
+fn an_app_can_see_that_a_form_is_not_complete() {
+    for size in [3, LARGE] {
+        let whole = form(&[("a", None, b"1"), ("f", Some("x"), &vec![7; size])]);
+        let cut = whole[..whole.len() - 9].to_vec();
+        let broken = [&whole[..whole.len() - 4], b"what?\r\n"].concat();
+        seen(post(&whole, None), usize::MAX, |request| assert_eq!(request.form_error(), None));
+        seen(post(&cut, None), usize::MAX, |request| {
+            assert_eq!(request.form_error(), Some(FormError::Truncated));
+            assert_eq!((request.post("a"), request.file("f").is_none()), (Some("1"), true));
+        });
+        seen(post(&broken, None), 1000, |request| {
+            assert!(matches!(request.form_error(), Some(FormError::Malformed(_))), "{:?}", request.form_error());
+        });
+        let no_boundary = String::from_utf8(post(&vec![b'x'; size], None)).expect("text").replace("; boundary=b", "");
+        seen(no_boundary.into(), usize::MAX, |request| {
+            assert_eq!(request.form_error(), Some(FormError::Malformed("no boundary")));
+        });
+    }
+    seen(post(b"", None), usize::MAX, |request| assert_eq!(request.form_error(), None, "as in PHP"));
+    let many = form(&vec![("a", None, &b"1"[..]); 1025]);
+    seen(post(&many, None), usize::MAX, |request| {
+        assert_eq!(request.form_error(), Some(FormError::TooLarge("more than 1024 parts")));
+    });
+    for other in ["application/x-www-form-urlencoded", "application/json", ""] {
+        let request = post(b"--b--", None);
+        let request = String::from_utf8(request).expect("text").replace("multipart/form-data; boundary=b", other);
+        seen(request.into(), usize::MAX, |request| assert_eq!(request.form_error(), None));
+    }
 }
 
 #[test]

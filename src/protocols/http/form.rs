@@ -16,18 +16,21 @@ pub(super) struct Submitted {
     pub(super) files: Vec<UploadedFile>,
     /// The files by the names of their fields, each as its place in the list.
     pub(super) names: Params,
+    /// Why there is no more.
+    pub(super) error: Option<Error>,
 }
 
 impl Submitted {
     /// All that is complete, as in PHP.
     pub(super) fn new(mut form: Form) -> Self {
-        if let Err(error) = form.finish() {
+        let error = form.finish().err();
+        if let Some(error) = error {
             log::debug!("a form is read up to its error: {error}");
         }
         let texts = form.fields.iter_mut().map(|(name, text)| (name.as_str(), Cow::Owned(mem::take(text))));
         let places = form.files.iter().enumerate().map(|(at, (name, _))| (name.as_str(), at.to_string().into()));
         let (fields, names) = (Params::of(texts), Params::of(places));
-        Self { fields, names, files: form.files.into_iter().map(|(_, file)| file).collect() }
+        Self { fields, names, error, files: form.files.into_iter().map(|(_, file)| file).collect() }
     }
 
     fn read(request: &Request) -> Self {
@@ -35,7 +38,10 @@ impl Submitted {
         if may_be_urlencoded(content_type) {
             return Self { fields: Params::parse(request.raw_body()), ..Self::default() };
         }
-        let Ok(Some(boundary)) = Boundary::from_content_type(content_type.as_bytes()) else { return Self::default() };
+        let boundary = match Boundary::from_content_type(content_type.as_bytes()) {
+            Ok(Some(boundary)) => boundary,
+            no_boundary => return Self { error: no_boundary.err(), ..Self::default() },
+        };
         let mut form = Form::new(&boundary, Uploads::default());
         // An error stays, so the end tells it.
         let _ = form.append(request.raw_body());
@@ -50,6 +56,27 @@ pub(super) fn may_be_urlencoded(content_type: &str) -> bool {
 }
 
 impl Request {
+    /// Why a multipart form is not complete: it breaks off, is malformed, or passes a bound. The fields and files that were
+    /// complete before are there, as in PHP, which does not tell; so ask before you act upon what is missing. `None` when
+    /// all is well, and for other bodies.
+    ///
+    /// A body that breaks off because the connection does never comes this far.
+    ///
+    /// ```
+    /// # use workerman::{Http, Response, Worker};
+    /// # let worker = Worker::<Http>::new("");
+    /// worker.on_message(|connection, request| {
+    ///     if let Some(error) = request.form_error() {
+    ///         return connection.send(Response::new(400, &[("Content-Type", "text/plain")], error.to_string()));
+    ///     }
+    ///     connection.send(format!("{} files", request.files().list().count()))
+    /// });
+    /// ```
+    pub fn form_error(&self) -> Option<Error> {
+        // Asking for it is no reason to take another body apart.
+        if self.header("content-type").is_none_or(may_be_urlencoded) { None } else { self.submitted().error }
+    }
+
     pub(super) fn submitted(&self) -> &Submitted {
         self.rare().form.get_or_init(|| Submitted::read(self))
     }

@@ -62,6 +62,7 @@ pub use files::{Files, FilesIter, Uploaded};
 pub(crate) use headers::Headers;
 #[cfg(feature = "json")]
 pub use json::JsonError;
+pub use multipart::Error as FormError;
 pub use params::{Param, Params, ParamsIter};
 pub use request::Request;
 pub use response::{Body, Response};

@@ -178,6 +178,23 @@ impl Request {
         self.parts.buffer.get(usize::from(self.parts.head_length)..).unwrap_or_default()
     }
 
+    /// How long the body is by its head, in bytes; `None` for a chunked one, whose head says nothing of that, and when there
+    /// is none. In [`on_head`](crate::Worker::on_head) this tells what is to come; more than a `u64` holds is `u64::MAX`.
+    ///
+    /// ```
+    /// # use workerman::{Http, Response, Worker};
+    /// # let worker = Worker::<Http>::new("");
+    /// worker.on_head(|connection, request| {
+    ///     if request.content_length().is_some_and(|length| length > 1_000_000) {
+    ///         connection.send(Response::new(413, &[], "1 MB at most"));
+    ///     }
+    /// });
+    /// ```
+    pub fn content_length(&self) -> Option<u64> {
+        // Nothing but digits, or the head had been refused.
+        Some(self.header("content-length")?.parse().unwrap_or(u64::MAX))
+    }
+
     /// Head, blank line and body. The head is as sent; of a chunked body, this is what the chunks carried, where PHP also
     /// puts a length in place of the coding in the head.
     ///

@@ -31,7 +31,17 @@ const MAX_HEAD: usize = 16 * 1024;
 /// Parts of a body: PHP Workerman's `maxFileUploads`.
 const MAX_PARTS: u16 = 1024;
 
-/// Why a body is refused, or a Content-Type.
+/// Why a form is not complete, for [`Request::form_error`](crate::Request::form_error).
+///
+/// ```
+/// # use workerman::{FormError, Request};
+/// # fn example(request: &Request) {
+/// if request.form_error() == Some(FormError::Truncated) {
+///     println!("the form breaks off");
+/// }
+/// # }
+/// ```
+#[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Error {
     /// What is sent is not what the RFCs describe.
@@ -39,6 +49,7 @@ pub enum Error {
     /// What is sent passes a bound.
     TooLarge(&'static str),
     /// The body ended before its last delimiter.
+    #[doc(alias = "UPLOAD_ERR_PARTIAL")]
     Truncated,
 }
 
