@@ -65,11 +65,13 @@ mod task;
 pub mod testing;
 mod timer;
 mod transport;
+mod udp;
 mod worker;
 
 pub use callback::{CallbackResult, PanicPolicy};
-pub use connection::{CONNECT_FAIL, Deadlines, SEND_FAIL, SendStatus, Status, TcpConnection};
+pub use connection::{CONNECT_FAIL, Deadlines, RECEIVE_FAIL, SEND_FAIL, SendStatus, Status, TcpConnection};
 pub use error::{BoxError, Error, Result};
+pub use protocols::datagram::Datagram;
 pub use protocols::frame::Frame;
 #[cfg(feature = "compression")]
 pub use protocols::http::Compression;
@@ -90,4 +92,5 @@ pub use reactor::LoopError;
 pub use session::{FileSessionHandler, MemorySessionHandler, Session, SessionConfig, SessionError, SessionHandler};
 pub use task::LoopHandle;
 pub use timer::{DelayCallback, Interval, Timer, TimerCallback, TimerId};
+pub use udp::{UdpConnection, UdpWorker};
 pub use worker::{Connections, Worker};

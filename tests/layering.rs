@@ -17,7 +17,7 @@ const LAYERS: &[&[&str]] = &[
     &["reactor"],
     &["timer", "task"],
     &["connection"],
-    &["session"],
+    &["session", "udp"],
     &["worker"],
     &["testing"],
 ];

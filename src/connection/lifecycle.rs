@@ -180,12 +180,16 @@ thread_local! {
 }
 
 /// For as long as an `on_error` runs, even if a panic passes.
-struct Reporting;
+pub(crate) struct Reporting;
 
 impl Reporting {
-    fn begin() -> Self {
+    pub(crate) fn begin() -> Self {
         REPORTING.set(true);
         Self
+    }
+
+    pub(crate) fn is_on() -> bool {
+        REPORTING.get()
     }
 }
 
@@ -199,7 +203,7 @@ impl Visit<'_> {
     /// A message was dropped for lack of room. What an `on_error` itself loses raises no other: whoever answers a drop
     /// with one more send, to this connection or to all, would be called for ever. `send` has told it.
     pub(super) fn overflowed(&self) {
-        if !REPORTING.get() {
+        if !Reporting::is_on() {
             defer(self.key, Event::BufferOverflow);
         }
     }

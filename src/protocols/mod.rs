@@ -8,6 +8,7 @@
 //! * limits are checked on declared sizes, before the bytes arrive;
 //! * a codec at rest fits in eight bytes ([`Codec::park`]), so an idle connection owns no memory for it.
 
+pub(crate) mod datagram;
 pub(crate) mod file;
 pub(crate) mod frame;
 pub(crate) mod http;

@@ -11,7 +11,7 @@
 //!
 //! Invariants:
 //! * callbacks never nest: what a callback causes is deferred and delivered by [`Reactor::settle`];
-//! * each file descriptor is registered once, edge-triggered (a Unix stream anew when it waits for room); whoever does not
+//! * each file descriptor is registered once, edge-triggered (Unix streams and UDP anew when they wait for room); whoever does not
 //!   finish with an edge puts itself on the ready list, so no edge is lost and none is waited for twice;
 //! * the clock is read once a turn;
 //! * a key that travels through epoll names its slot and generation, so an event never reaches the next tenant;
@@ -34,7 +34,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use mio::event::Source;
-use mio::{Events, Poll, Registry, Token, Waker};
+use mio::{Events, Interest, Poll, Registry, Token, Waker};
 
 use crate::callback;
 use crate::error::Error;
@@ -85,10 +85,11 @@ pub(crate) enum Kind {
     Waker,
     Signal,
     Listener,
+    Datagram,
     Connection,
 }
 
-const KINDS: usize = 4;
+const KINDS: usize = 5;
 
 /// Who handles a kind. Set once by the layer above, so that the loop needs not know it.
 #[derive(Clone, Copy, Debug)]
@@ -244,6 +245,23 @@ impl Reactor {
         self.poll.with(|poll| f(poll.as_ref().map(Poll::registry)))
     }
 
+    /// Registers a source for reading alone. It tells of room to write only while [`Reactor::watch_room`] asks for that.
+    pub(crate) fn register_reader(&self, source: &mut dyn Source, kind: Kind, key: Key) -> io::Result<()> {
+        self.with_registry(|registry| match registry {
+            Some(registry) => registry.register(source, token(kind, key), Interest::READABLE),
+            None => Err(io::ErrorKind::NotConnected.into()),
+        })
+    }
+
+    /// Has a source that was registered for reading tell of room to write, or no longer.
+    pub(crate) fn watch_room(&self, source: &mut dyn Source, kind: Kind, key: Key, watch: bool) -> io::Result<()> {
+        let interest = if watch { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE };
+        self.with_registry(|registry| match registry {
+            Some(registry) => registry.reregister(source, token(kind, key), interest),
+            None => Err(io::ErrorKind::NotConnected.into()),
+        })
+    }
+
     /// Events of memory connections, for those who make such.
     pub(crate) fn memory_events(&self) -> Rc<memory::Events> {
         Rc::clone(&self.memory)
@@ -382,11 +400,12 @@ impl Reactor {
     }
 
     fn handler(&self, kind: Kind) -> &Cell<Option<Handler>> {
-        let [waker, signal, listener, connection] = &self.handlers;
+        let [waker, signal, listener, datagram, connection] = &self.handlers;
         match kind {
             Kind::Waker => waker,
             Kind::Signal => signal,
             Kind::Listener => listener,
+            Kind::Datagram => datagram,
             Kind::Connection => connection,
         }
     }
@@ -458,6 +477,7 @@ fn from_token(token: Token) -> (Kind, Key) {
         0 => Kind::Waker,
         1 => Kind::Signal,
         2 => Kind::Listener,
+        3 => Kind::Datagram,
         _ => Kind::Connection,
     };
     (kind, Key { slot: (token.0 & 0xff_ffff) as u32, generation: (token.0 >> 32) as u32 })
@@ -471,7 +491,7 @@ mod tests {
 
     #[test]
     fn a_token_names_its_key() {
-        for kind in [Kind::Waker, Kind::Signal, Kind::Listener, Kind::Connection] {
+        for kind in [Kind::Waker, Kind::Signal, Kind::Listener, Kind::Datagram, Kind::Connection] {
             let key = Key { slot: (1 << SLOT_BITS) - 1, generation: 0x7f_fffe };
             assert_eq!(from_token(token(kind, key)), (kind, key));
         }

@@ -11,6 +11,7 @@ use crate::connection;
 use crate::error::{Error, Result};
 use crate::protocols;
 use crate::reactor::{self, Key, Table};
+use crate::udp;
 
 /// How long connections may take to send what is queued when the process stops, in nanoseconds.
 const STOP_LIMIT: u64 = 2_000_000_000;
@@ -39,6 +40,7 @@ pub(crate) fn start_all() -> Result<(), Error> {
     for key in &keys {
         listen(*key)?;
     }
+    let udp_keys = udp::listen_all()?;
     for key in keys {
         let Some((name, on_start)) = with_entry(key, |entry| (entry.name.clone(), Rc::clone(&entry.on_start))) else {
             continue;
@@ -47,7 +49,7 @@ pub(crate) fn start_all() -> Result<(), Error> {
             .map_err(|reason| Error::Start { worker: name.into(), reason: reason.into() })?;
         reactor::get().settle();
     }
-    Ok(())
+    udp::start_all(udp_keys)
 }
 
 /// Listens on the worker's address, unless it does already or has none.
@@ -72,6 +74,7 @@ pub(crate) fn stop_all() -> Result<(), Error> {
             reactor.settle();
         }
     }
+    udp::stop_all();
     for key in keys() {
         with_entry(key, |entry| entry.listener = None);
     }
@@ -115,9 +118,11 @@ impl Drop for Cleanup {
     fn drop(&mut self) {
         connection::clear();
         callback::discard_all(registry().with(Table::clear));
+        udp::clear();
         reactor::get().close();
         // Those that destructors have made meanwhile.
         callback::discard_all(registry().with(Table::clear));
+        udp::clear();
         // After all who may hold one.
         #[cfg(feature = "session")]
         crate::session::clear();

@@ -1,0 +1,88 @@
+//! Between untyped sockets and typed callbacks: one driver for each worker.
+
+use std::any::Any;
+use std::net::SocketAddr;
+
+use super::UdpConnection;
+use crate::callback::{self, Slot};
+use crate::connection::{RECEIVE_FAIL, Reporting, TcpConnection};
+use crate::error::BoxError;
+use crate::protocols::datagram::{Broken, Datagram, Messages};
+use crate::reactor::{self, Key};
+
+/// What a socket needs of its protocol and of its worker's callbacks, whatever their types.
+pub(super) trait Driver: Any {
+    /// Decodes a datagram and delivers the messages in it.
+    fn deliver(&self, worker: Key, peer: SocketAddr, datagram: &[u8]);
+
+    /// Runs `on_error`.
+    fn report(&self, worker: Key, peer: SocketAddr, code: u32, text: &str);
+}
+
+type MessageFn<P, M> = dyn FnMut(UdpConnection<P>, M) -> Result<(), BoxError>;
+type ErrorFn<P> = dyn FnMut(UdpConnection<P>, u32, &str) -> Result<(), BoxError>;
+
+/// The driver of a worker: its callbacks.
+pub(super) struct Handlers<P: Datagram> {
+    pub(super) on_message: Slot<MessageFn<P, P::Message>>,
+    pub(super) on_error: Slot<ErrorFn<P>>,
+}
+
+impl<P: Datagram> Default for Handlers<P> {
+    fn default() -> Self {
+        Self { on_message: Slot::default(), on_error: Slot::default() }
+    }
+}
+
+impl<P: Datagram> Handlers<P> {
+    fn on_message(&self, connection: UdpConnection<P>, message: P::Message) -> Result<(), String> {
+        let Some(mut taken) = self.on_message.take() else { return Ok(()) };
+        callback::call("on_message", || taken.get().map_or(Ok(()), |callback| callback(connection, message)))
+    }
+
+    /// The messages up to the first that breaks the series, and why it does. A callback that fails costs the rest.
+    fn deliver_messages(&self, connection: UdpConnection<P>, messages: &mut Messages<'_, P>) -> Result<(), Broken> {
+        loop {
+            let mut next = None;
+            // A protocol may be a user's.
+            let decoded = callback::call("the protocol of a datagram", || {
+                next = messages.next();
+                Ok(())
+            });
+            decoded.map_err(|reason| Broken::Refused(reason.into()))?;
+            let Some(message) = next.transpose()? else { return Ok(()) };
+            let result = self.on_message(connection, message);
+            reactor::get().settle();
+            if result.is_err() {
+                log::error!("the rest of a datagram of {} is dropped", connection.remote_addr());
+                return Ok(());
+            }
+        }
+    }
+}
+
+impl<P: Datagram> Driver for Handlers<P> {
+    fn deliver(&self, worker: Key, peer: SocketAddr, datagram: &[u8]) {
+        let mut messages = Messages::<P>::new(datagram, TcpConnection::default_max_package_size());
+        let delivered = self.deliver_messages(UdpConnection::new(worker, peer), &mut messages);
+        callback::discard(messages);
+        match delivered {
+            Ok(()) => {}
+            Err(Broken::Incomplete(bytes)) => {
+                log::debug!("a datagram of {peer}: {bytes} bytes at its end are no whole message");
+            }
+            Err(Broken::Refused(reason)) => {
+                log::debug!("a datagram of {peer}: refused, {reason}");
+                self.report(worker, peer, RECEIVE_FAIL, &reason);
+            }
+        }
+    }
+
+    fn report(&self, worker: Key, peer: SocketAddr, code: u32, text: &str) {
+        let Some(mut taken) = self.on_error.take() else { return };
+        let _reporting = Reporting::begin();
+        let connection = UdpConnection::new(worker, peer);
+        // Its failure is logged, and there is nothing to close.
+        let _ = callback::call("on_error", || taken.get().map_or(Ok(()), |callback| callback(connection, code, text)));
+    }
+}

@@ -1,0 +1,179 @@
+//! The UDP workers of a thread, by key, without their types; their start and their end.
+
+use std::any::Any;
+use std::borrow::Cow;
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+
+use super::driver::Driver;
+use super::socket::{self, Socket};
+use crate::address::Address;
+use crate::callback::{self, Slot};
+use crate::data::{Bag, Holder};
+use crate::error::{BoxError, Error};
+use crate::protocols::output::Outbound;
+use crate::reactor::{self, Key, Table};
+use crate::shared::{Leaked, Shared};
+
+#[derive(Default)]
+pub(super) struct Registry {
+    workers: Shared<Table<Entry>>,
+    /// What a message is encoded into before it leaves.
+    pub(super) spare: Cell<Outbound>,
+}
+
+thread_local! {
+    static REGISTRY: Leaked<Registry> = const { Leaked::new() };
+}
+
+pub(super) fn registry() -> &'static Registry {
+    REGISTRY.with(Leaked::get)
+}
+
+/// A callback of the worker itself; its argument is captured.
+pub(super) type WorkerCallback = Slot<dyn FnMut() -> Result<(), BoxError>>;
+
+pub(super) struct Entry {
+    pub(super) name: String,
+    /// As given to `new`, which cannot say what is wrong with it: `listen` and `run_all` do.
+    pub(super) address: Box<str>,
+    pub(super) options: Options,
+    pub(super) socket: Option<Socket>,
+    pub(super) driver: Rc<dyn Driver>,
+    /// What `on_error` is still to be told.
+    pub(super) reports: VecDeque<(SocketAddr, Cow<'static, str>)>,
+    pub(super) on_start: Rc<WorkerCallback>,
+    pub(super) on_stop: Rc<WorkerCallback>,
+    pub(super) data: Bag,
+}
+
+/// What a socket is made with.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Options {
+    pub(super) broadcast: bool,
+    pub(super) groups: Vec<IpAddr>,
+    /// `None` for that of new connections.
+    pub(super) max_send_buffer_size: Option<usize>,
+}
+
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entry").field("name", &self.name).field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+pub(super) fn insert(address: &str, driver: Rc<dyn Driver>) -> Key {
+    let entry = Entry {
+        name: "none".to_owned(),
+        address: address.into(),
+        options: Options::default(),
+        socket: None,
+        driver,
+        reports: VecDeque::new(),
+        on_start: Rc::default(),
+        on_stop: Rc::default(),
+        data: Bag::default(),
+    };
+    let inserted = registry().workers.with(|table| table.insert(entry));
+    // A worker past the four-millionth is one that nothing ever happens to.
+    inserted.unwrap_or(Key { slot: u32::MAX, generation: u32::MAX })
+}
+
+pub(super) fn with_entry<R>(key: Key, f: impl FnOnce(&mut Entry) -> R) -> Option<R> {
+    registry().workers.with(|table| Some(f(table.get_mut(key)?)))
+}
+
+pub(super) fn with_socket<R>(key: Key, f: impl FnOnce(&mut Socket) -> R) -> Option<R> {
+    registry().workers.with(|table| Some(f(table.get_mut(key)?.socket.as_mut()?)))
+}
+
+/// Listens on the worker's address, unless it does already or has none.
+pub(super) fn listen(key: Key) -> Result<(), Error> {
+    let made = with_entry(key, |entry| match entry.socket {
+        Some(_) => Ok((Address::None, Options::default())),
+        None => Ok((Address::parse(&entry.address, "udp")?, entry.options.clone())),
+    });
+    match made.transpose()? {
+        None | Some((Address::None, _)) => Ok(()),
+        Some((address, options)) => socket::open(key, &address, &options),
+    }
+}
+
+/// Listens on the addresses of all workers; answers which workers these are.
+pub(crate) fn listen_all() -> Result<Vec<Key>, Error> {
+    let keys = keys();
+    for key in &keys {
+        listen(*key)?;
+    }
+    Ok(keys)
+}
+
+/// Runs every `on_worker_start`.
+pub(crate) fn start_all(keys: Vec<Key>) -> Result<(), Error> {
+    for key in keys {
+        let Some((name, on_start)) = with_entry(key, |entry| (entry.name.clone(), Rc::clone(&entry.on_start))) else {
+            continue;
+        };
+        run(&on_start, "on_worker_start")
+            .map_err(|reason| Error::Start { worker: name.into(), reason: reason.into() })?;
+        reactor::get().settle();
+    }
+    Ok(())
+}
+
+/// `on_worker_stop` of every worker, then no more datagrams.
+pub(crate) fn stop_all() {
+    for key in keys() {
+        if let Some(on_stop) = with_entry(key, |entry| Rc::clone(&entry.on_stop)) {
+            // Its failure is logged; stopping goes on.
+            let _ = run(&on_stop, "on_worker_stop");
+            reactor::get().settle();
+        }
+    }
+    for key in keys() {
+        with_entry(key, |entry| entry.socket = None);
+    }
+}
+
+/// At the end of a loop: nothing of this thread's workers stays. Destructors of users' values run here.
+pub(crate) fn clear() {
+    callback::discard_all(registry().workers.with(Table::clear));
+    registry().spare.take();
+}
+
+/// The keys of all workers, in the order of their slots.
+fn keys() -> Vec<Key> {
+    registry().workers.with(|table| {
+        let mut keys = Vec::with_capacity(table.len());
+        let mut slot = 0;
+        while let Some((key, _)) = table.next_from(slot) {
+            keys.push(key);
+            slot = key.slot + 1;
+        }
+        keys
+    })
+}
+
+fn run(slot: &WorkerCallback, name: &str) -> Result<(), String> {
+    let Some(mut taken) = slot.take() else { return Ok(()) };
+    callback::call(name, || taken.get().map_or(Ok(()), |callback| callback()))
+}
+
+/// The worker's driver, with its type.
+pub(super) fn handlers<H: Driver>(key: Key) -> Option<Rc<H>> {
+    let driver: Rc<dyn Any> = with_entry(key, |entry| Rc::clone(&entry.driver))?;
+    driver.downcast().ok()
+}
+
+/// A worker's key as a holder of data.
+#[derive(Clone, Copy)]
+pub(super) struct WorkerData(pub(super) Key);
+
+impl Holder for WorkerData {
+    fn bag<R>(self, f: impl FnOnce(&mut Bag) -> R) -> Option<R> {
+        with_entry(self.0, |entry| f(&mut entry.data))
+    }
+}

@@ -1,0 +1,161 @@
+//! A worker's socket: binding it, reading from it, and sending what has waited for room.
+//!
+//! Invariants:
+//! * a visit reads until the socket is empty or the budget is used up; then it goes on in the next turn, and events
+//!   meanwhile bring no second visit;
+//! * no error ends a socket, and a visit that meets nothing but errors waits for the next event, so it never spins;
+//! * it is told of room to write only while a datagram waits for that: otherwise each one that leaves would make an event.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::rc::Rc;
+
+use mio::net::UdpSocket;
+use socket2::{Domain, Protocol, Type};
+
+use super::outgoing::{Given, Outgoing};
+use super::registry::{Options, with_entry, with_socket};
+use super::send;
+use crate::address::Address;
+use crate::connection::TcpConnection;
+use crate::error::Error;
+use crate::reactor::{self, Handler, Key, Kind};
+use crate::transport::Readiness;
+
+/// So many datagrams are read in a turn before others have theirs.
+const BUDGET: usize = 64;
+
+#[derive(Debug)]
+pub(super) struct Socket {
+    socket: UdpSocket,
+    pub(super) local: SocketAddr,
+    pub(super) outgoing: Outgoing,
+    /// Will be visited without an event.
+    listed: bool,
+}
+
+impl Socket {
+    /// Sends a datagram, or lets it wait for room.
+    pub(super) fn send(&mut self, key: Key, peer: SocketAddr, bytes: &[u8]) -> io::Result<Given> {
+        let Self { socket, outgoing, .. } = self;
+        let was_empty = outgoing.is_empty();
+        let given = outgoing.send(peer, bytes, |bytes, peer| socket.send_to(bytes, peer));
+        if was_empty
+            && !outgoing.is_empty()
+            && let Err(error) = reactor::get().watch_room(socket, Kind::Datagram, key, true)
+        {
+            // Nobody would tell when it can leave.
+            outgoing.clear();
+            return Err(error);
+        }
+        given
+    }
+
+    /// There is room again: sends what waits. Answers which datagrams the system refused, and why.
+    fn drain(&mut self, key: Key) -> Vec<(SocketAddr, io::Error)> {
+        let Self { socket, outgoing, .. } = self;
+        let refused = outgoing.drain(|bytes, peer| socket.send_to(bytes, peer));
+        if outgoing.is_empty() {
+            // If that fails, it is told of room for nothing, which costs an event each time.
+            let _ = reactor::get().watch_room(socket, Kind::Datagram, key, false);
+        }
+        refused
+    }
+
+    pub(super) fn set_broadcast(&self, enabled: bool) -> io::Result<()> {
+        self.socket.set_broadcast(enabled)
+    }
+
+    /// Joins a multicast group, on the interface that the system chooses.
+    pub(super) fn join(&self, group: IpAddr) -> io::Result<()> {
+        match group {
+            IpAddr::V4(group) => self.socket.join_multicast_v4(&group, &Ipv4Addr::UNSPECIFIED),
+            IpAddr::V6(group) => self.socket.join_multicast_v6(&group, 0),
+        }
+    }
+}
+
+/// Binds, and joins the loop.
+pub(super) fn open(key: Key, address: &Address, options: &Options) -> Result<(), Error> {
+    let reactor = reactor::get();
+    reactor.open()?;
+    reactor.set_handler(Kind::Datagram, Handler { ready, flush: |_| {} });
+    let failed = |source| Error::Listen { address: address.to_string().into(), source };
+    let mut socket = bind_first(address, options).map_err(failed)?;
+    reactor.register_reader(&mut socket.socket, Kind::Datagram, key).map_err(failed)?;
+    with_entry(key, |entry| entry.socket = Some(socket));
+    Ok(())
+}
+
+/// The first of the addresses that can be had, or why the last could not.
+fn bind_first(address: &Address, options: &Options) -> io::Result<Socket> {
+    let mut error = io::ErrorKind::AddrNotAvailable.into();
+    for candidate in address.resolve()? {
+        match bind(candidate, options) {
+            Ok(socket) => return Ok(socket),
+            Err(failure) => error = failure,
+        }
+    }
+    Err(error)
+}
+
+fn bind(address: SocketAddr, options: &Options) -> io::Result<Socket> {
+    let socket = socket2::Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+    // As PHP does: several programs may then have the port, as those of a multicast group need. Where the system chooses,
+    // it would choose ports that others have.
+    socket.set_reuse_address(address.port() != 0)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    let socket = UdpSocket::from_std(socket.into());
+    let local = socket.local_addr()?;
+    let limit = options.max_send_buffer_size.unwrap_or_else(TcpConnection::default_max_send_buffer_size);
+    let socket = Socket { socket, local, outgoing: Outgoing::new(limit), listed: false };
+    socket.set_broadcast(options.broadcast)?;
+    for group in &options.groups {
+        socket.join(*group)?;
+    }
+    Ok(socket)
+}
+
+fn ready(key: Key, readiness: Readiness) {
+    // An event says something; a visit from the ready list nothing.
+    let was_listed = readiness == Readiness::default();
+    if readiness.writable {
+        for (peer, error) in with_socket(key, |socket| socket.drain(key)).unwrap_or_default() {
+            send::fail(key, peer, send::text_of(&error));
+        }
+    }
+    let visits = with_socket(key, |socket| match was_listed {
+        true => std::mem::take(&mut socket.listed),
+        false => !socket.listed && (readiness.readable || readiness.error),
+    });
+    if visits == Some(true) {
+        read(key);
+    }
+}
+
+/// Reads datagrams and delivers them.
+fn read(key: Key) {
+    let reactor = reactor::get();
+    let mut scratch = reactor.scratch();
+    let mut delivered = 0;
+    for _ in 0..BUDGET {
+        let received = with_entry(key, |entry| {
+            let socket = &entry.socket.as_ref()?.socket;
+            Some((socket.recv_from(scratch.bytes()), Rc::clone(&entry.driver)))
+        });
+        let Some((received, driver)) = received.flatten() else { return };
+        match received {
+            Ok((length, peer)) => {
+                delivered += 1;
+                driver.deliver(key, peer, scratch.bytes().get(..length).unwrap_or_default());
+                reactor.settle();
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+            Err(error) => log::debug!("a UDP socket has an error, and goes on: {error}"),
+        }
+    }
+    if delivered > 0 && with_socket(key, |socket| socket.listed = true).is_some() {
+        reactor.list(Kind::Datagram, key);
+    }
+}
