@@ -13,10 +13,7 @@ fn main() -> workerman::Result<()> {
         }
     });
 
-    worker.on_message(|connection, mut bytes| {
-        bytes.splice(..0, *b"received: ");
-        connection.send(bytes)
-    });
+    worker.on_message(|connection, bytes| connection.send([b"received: ", &bytes[..]].concat()));
 
     Worker::run_all()
 }

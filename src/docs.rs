@@ -18,6 +18,8 @@ mod porting {}
 mod sessions {}
 #[doc = include_str!("../docs/sse.md")]
 mod sse {}
+#[doc = include_str!("../docs/udp.md")]
+mod udp {}
 #[doc = include_str!("../docs/unix-sockets.md")]
 mod unix_sockets {}
 #[doc = include_str!("../docs/websocket.md")]

@@ -10,12 +10,15 @@ mod common;
 #[path = "php_rows/cases.rs"]
 mod cases;
 
+use std::net::UdpSocket;
 use std::time::Duration;
 
 use cases::{Case, Outcome, cases};
 use common::{DATE, GET, Log, answers, exchange, serve, text};
 use workerman::testing::Simulation;
-use workerman::{Cookie, Http, Request, Response, ServerSentEvents, Status, TcpConnection, Text, Worker};
+use workerman::{
+    Cookie, Http, Request, Response, SendStatus, ServerSentEvents, Status, TcpConnection, Text, UdpWorker, Worker,
+};
 
 /// A row of PHP's tests.
 struct Row {
@@ -110,7 +113,10 @@ const CONNECTIONS: &[Row] = &[
     tested("two requests in one write", &["requests_of_one_write_come_in_order"]),
     tested("end() with nothing queued", &["an_ended_connection_closes_when_its_linger_time_is_over"]),
     tested("end() with a message behind", &["nothing_behind_an_end_is_delivered"]),
-    later("a connected UDP socket", "AsyncUdpConnection"),
+    Row {
+        later: "UdpConnection::jsonSerialize",
+        ..tested("a connected UDP socket", &["a_udp_connection_says_who_and_where_and_sends"])
+    },
 ];
 
 const RESPONSES: &[Row] = &[
@@ -349,6 +355,29 @@ fn nothing_behind_an_end_is_delivered() {
     peer.write("a\nb\n");
     simulation.run();
     assert_eq!(delivered.take(), ["a"]);
+}
+
+#[test]
+fn a_udp_connection_says_who_and_where_and_sends() {
+    let worker = UdpWorker::<Text>::new("udp://127.0.0.1:0");
+    worker.listen().expect("a port is free");
+    let local = worker.local_addr().expect("it listens");
+    let peer = UdpSocket::bind("127.0.0.1:0").expect("a port is free");
+    let connection = worker.connection(peer.local_addr().expect("an address"));
+    assert_eq!(connection.send("foo"), SendStatus::Sent);
+    let port = peer.local_addr().map_or(0, |address| address.port());
+    assert_eq!((connection.remote_ip().as_str(), connection.remote_port()), ("127.0.0.1", port));
+    assert_eq!(connection.remote_address(), format!("127.0.0.1:{port}"));
+    assert_eq!((connection.local_ip().as_str(), connection.local_port()), ("127.0.0.1", local.port()));
+    assert_eq!(connection.local_address(), local.to_string());
+    assert!(connection.is_ipv4() && !connection.is_ipv6());
+    connection.close_with("bye");
+    peer.set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout can be set");
+    for expected in ["foo\n", "bye\n"] {
+        let mut buffer = [0; 10];
+        let length = peer.recv(&mut buffer).expect("a datagram");
+        assert_eq!(text(&buffer[..length]), expected);
+    }
 }
 
 #[test]
