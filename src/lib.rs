@@ -28,6 +28,7 @@
 //! * A [`Worker`] listens; its callbacks are plain closures that need not be `Send`.
 //! * A [`TcpConnection`] is a small number that is copied into closures, timers and maps. It keeps nothing alive, and
 //!   once its connection is gone, sending answers [`SendStatus::Closed`].
+//! * A [`UdpWorker`] listens for datagrams; a [`UdpConnection`] is the address of a peer.
 //! * A [`Timer`] runs on the loop; [`TcpConnection::add_timer`] ends with its connection.
 //! * Other threads reach the loop through a [`LoopHandle`].
 //!

@@ -37,9 +37,20 @@ pub(super) struct Socket {
 impl Socket {
     /// Sends a datagram, or lets it wait for room.
     pub(super) fn send(&mut self, key: Key, peer: SocketAddr, bytes: &[u8]) -> io::Result<Given> {
+        self.send_by(UdpSocket::send_to, key, peer, bytes)
+    }
+
+    /// The same by this system call.
+    fn send_by(
+        &mut self,
+        call: impl Fn(&UdpSocket, &[u8], SocketAddr) -> io::Result<usize>,
+        key: Key,
+        peer: SocketAddr,
+        bytes: &[u8],
+    ) -> io::Result<Given> {
         let Self { socket, outgoing, .. } = self;
         let was_empty = outgoing.is_empty();
-        let given = outgoing.send(peer, bytes, |bytes, peer| socket.send_to(bytes, peer));
+        let given = outgoing.send(peer, bytes, |bytes, peer| call(socket, bytes, peer));
         if was_empty
             && !outgoing.is_empty()
             && let Err(error) = reactor::get().watch_room(socket, Kind::Datagram, key, true)
@@ -157,5 +168,49 @@ fn read(key: Key) {
     }
     if delivered > 0 && with_socket(key, |socket| socket.listed = true).is_some() {
         reactor.list(Kind::Datagram, key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::connection::SendStatus;
+    use crate::protocols::tcp::Tcp;
+    use crate::udp::{UdpWorker, clear};
+
+    #[test]
+    fn what_finds_no_room_leaves_when_there_is_some() {
+        let worker = UdpWorker::<Tcp>::new("udp://127.0.0.1:0");
+        worker.listen().unwrap();
+        let peer = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        peer.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        let connection = worker.connection(peer.local_addr().unwrap());
+        let no_room = |_: &UdpSocket, _: &[u8], _| Err(io::ErrorKind::WouldBlock.into());
+        let given =
+            with_socket(worker.key, |socket| socket.send_by(no_room, worker.key, connection.remote_addr(), b"a"));
+        assert_eq!(given.unwrap().unwrap(), Given::Queued);
+        assert_eq!(connection.send("b"), SendStatus::Queued, "behind what waits");
+        worker.set_max_send_buffer_size(1);
+        assert_eq!(connection.send("c"), SendStatus::Dropped);
+        let told = Rc::new(std::cell::Cell::new(0));
+        let telling = Rc::clone(&told);
+        worker.on_error(move |_, _, text| {
+            assert_eq!(text, "send buffer full and drop package");
+            telling.set(telling.get() + 1);
+        });
+
+        let reactor = reactor::get();
+        reactor.turn(true).unwrap();
+        assert_eq!((with_socket(worker.key, |socket| socket.outgoing.is_empty()), told.get()), (Some(true), 1));
+        assert_eq!(connection.send("d"), SendStatus::Sent);
+        for expected in [b"a", b"b", b"d"] {
+            let mut buffer = [0; 10];
+            let length = peer.recv(&mut buffer).unwrap();
+            assert_eq!(&buffer[..length], expected);
+        }
+        clear();
+        reactor.close();
     }
 }
