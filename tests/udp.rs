@@ -14,7 +14,7 @@ use std::rc::Rc;
 use outside::{PATIENCE, start_example};
 use support::Log;
 use workerman::{
-    Datagram, Frame, PanicPolicy, RECEIVE_FAIL, SEND_FAIL, SendStatus, Tcp, Text, Timer, UdpConnection, UdpWorker,
+    Datagram, Frame, PROTOCOL_FAIL, PanicPolicy, SEND_FAIL, SendStatus, Tcp, Text, Timer, UdpConnection, UdpWorker,
     Worker,
 };
 
@@ -203,7 +203,7 @@ fn garbage_is_told_and_costs_its_datagram_only() {
     });
     let log = events.clone();
     worker.on_error(move |connection, code, _| {
-        assert_eq!((connection.remote_addr(), code), (from, RECEIVE_FAIL));
+        assert_eq!((connection.remote_addr(), code), (from, PROTOCOL_FAIL));
         log.add("refused");
     });
     run(PanicPolicy::Propagate);

@@ -38,7 +38,7 @@ pub(crate) use callbacks::Callbacks;
 pub use deadline::Deadlines;
 pub(crate) use driver::{Driver, Handlers};
 pub(crate) use lifecycle::{Reporting, clear, close_all, count, destroy_all, install, open};
-pub use status::{CONNECT_FAIL, RECEIVE_FAIL, SEND_FAIL, SendStatus, Status};
+pub use status::{CONNECT_FAIL, PROTOCOL_FAIL, SEND_FAIL, SendStatus, Status};
 
 /// A connection, by a handle that is copied freely: into closures, timers, maps.
 ///

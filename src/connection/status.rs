@@ -28,15 +28,15 @@ pub const SEND_FAIL: u32 = 2;
 /// `on_error`'s code when what came over UDP cannot be understood. PHP has none.
 ///
 /// ```
-/// # use workerman::{RECEIVE_FAIL, Text, UdpWorker};
+/// # use workerman::{PROTOCOL_FAIL, Text, UdpWorker};
 /// # let worker = UdpWorker::<Text>::new("");
 /// worker.on_error(|connection, code, text| {
-///     if code == RECEIVE_FAIL {
+///     if code == PROTOCOL_FAIL {
 ///         println!("{}: {text}", connection.remote_address());
 ///     }
 /// });
 /// ```
-pub const RECEIVE_FAIL: u32 = 3;
+pub const PROTOCOL_FAIL: u32 = 3;
 
 /// Where a connection stands in its life.
 ///

@@ -59,7 +59,8 @@ const NO_DATE: [u8; 29] = [b' '; 29];
 /// The messages in a datagram, one after the other. What breaks the series is the last.
 #[derive(Debug)]
 pub(crate) struct Messages<'a, P> {
-    codec: P,
+    /// Made when there is something to decode, as that may be user code.
+    codec: Option<P>,
     rest: &'a [u8],
     limits: Limits,
     /// The datagram has no bytes, and nobody was told so yet.
@@ -78,7 +79,7 @@ pub(crate) enum Broken {
 impl<'a, P: Datagram> Messages<'a, P> {
     pub(crate) fn new(datagram: &'a [u8], max_package_size: usize) -> Self {
         let limits = Limits::of_size(max_package_size);
-        Self { codec: P::default(), rest: datagram, limits, untold: datagram.is_empty() }
+        Self { codec: None, rest: datagram, limits, untold: datagram.is_empty() }
     }
 
     fn take(&mut self, bytes: usize) {
@@ -103,7 +104,8 @@ impl<P: Datagram> Iterator for Messages<'_, P> {
         }
         // What a codec would say to a connection has nobody to go to.
         let mut queue = Outbound::default();
-        match self.codec.receive(self.rest, &self.limits, &mut Output::new(&mut queue, &NO_DATE, 0)) {
+        let codec = self.codec.get_or_insert_default();
+        match codec.receive(self.rest, &self.limits, &mut Output::new(&mut queue, &NO_DATE, 0)) {
             Step::Message { consumed, message } if consumed > 0 => {
                 self.take(consumed);
                 Some(Ok(message))

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use super::UdpConnection;
 use crate::callback::{self, Slot};
-use crate::connection::{RECEIVE_FAIL, Reporting, TcpConnection};
+use crate::connection::{PROTOCOL_FAIL, Reporting, TcpConnection};
 use crate::error::BoxError;
 use crate::protocols::datagram::{Broken, Datagram, Messages};
 use crate::reactor::{self, Key};
@@ -73,7 +73,7 @@ impl<P: Datagram> Driver for Handlers<P> {
             }
             Err(Broken::Refused(reason)) => {
                 log::debug!("a datagram of {peer}: refused, {reason}");
-                self.report(worker, peer, RECEIVE_FAIL, &reason);
+                self.report(worker, peer, PROTOCOL_FAIL, &reason);
             }
         }
     }

@@ -187,7 +187,7 @@ impl<P: Datagram> UdpWorker<P> {
     }
 
     /// Called when a message cannot be sent, with [`SEND_FAIL`](crate::SEND_FAIL), and when a datagram is against the
-    /// protocol, with [`RECEIVE_FAIL`](crate::RECEIVE_FAIL); and with a text. What is dropped inside an `on_error` raises
+    /// protocol, with [`PROTOCOL_FAIL`](crate::PROTOCOL_FAIL); and with a text. What is dropped inside an `on_error` raises
     /// no other: there `send` alone tells.
     ///
     /// ```
