@@ -50,7 +50,7 @@ impl<P: Datagram> UdpConnection<P> {
     where
         P: Encode<M>,
     {
-        send::message(self.worker, self.peer, |codec: &mut P, output| codec.encode(message, output))
+        send::message::<P, M>(self.worker, self.peer, message)
     }
 
     /// Sends bytes as they are, as one datagram: PHP's `send($bytes, true)`. None at all are a datagram too.

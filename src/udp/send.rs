@@ -11,9 +11,9 @@ use rustix::io::Errno;
 use super::outgoing::Given;
 use super::registry::{registry, with_entry, with_socket};
 use crate::connection::{Reporting, SEND_FAIL, SendStatus};
-use crate::protocols::Encoded;
 use crate::protocols::datagram::Datagram;
 use crate::protocols::output::{Outbound, Output};
+use crate::protocols::{Encode, Encoded};
 use crate::reactor::{self, Deferred, Key};
 
 /// No datagram is longer, whatever carries it.
@@ -24,17 +24,13 @@ const REPORTS: usize = 1000;
 const TOO_LONG: &str = "the message is too long for a datagram";
 
 /// Encodes a message and sends it as a datagram.
-pub(super) fn message<P: Datagram>(
-    key: Key,
-    peer: SocketAddr,
-    encode: impl FnOnce(&mut P, &mut Output<'_>) -> Encoded,
-) -> SendStatus {
+pub(super) fn message<P: Datagram + Encode<M>, M>(key: Key, peer: SocketAddr, message: M) -> SendStatus {
     if with_socket(key, |_| ()).is_none() {
         return SendStatus::Closed;
     }
     let mut queue = registry().spare.take();
     let date = reactor::get().clock.date();
-    let encoded = encode(&mut P::default(), &mut Output::new(&mut queue, &date, 0));
+    let encoded = P::default().encode(message, &mut Output::new(&mut queue, &date, 0));
     let status = match encoded {
         Encoded::Done if queue.is_empty() && P::nothing().is_none() => SendStatus::Sent,
         Encoded::Done => datagram_of(key, peer, &mut queue),
