@@ -442,7 +442,10 @@ fn broadcasting_has_to_be_allowed() {
 #[test]
 fn an_error_at_the_start_names_the_address_or_the_worker() {
     let wrong = |address: &str| UdpWorker::<Tcp>::new(address).listen().unwrap_err().to_string();
-    assert!(wrong("tcp://127.0.0.1:0").contains("\"tcp\""));
+    for scheme in ["tcp", "text", "unix"] {
+        let error = wrong(&format!("{scheme}://127.0.0.1:0"));
+        assert!(error.contains(&format!("\"{scheme}\"")) && error.contains("\"udp\""), "{error}");
+    }
     assert!(wrong("udp://192.0.2.1:9").starts_with("cannot listen on udp://192.0.2.1:9: "));
     let worker = worker::<Tcp>();
     let no_group = worker.join_multicast(IpAddr::from([127, 0, 0, 1])).unwrap_err().to_string();

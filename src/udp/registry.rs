@@ -94,11 +94,23 @@ pub(super) fn with_socket<R>(key: Key, f: impl FnOnce(&mut Socket) -> R) -> Opti
 pub(super) fn listen(key: Key) -> Result<(), Error> {
     let made = with_entry(key, |entry| match entry.socket {
         Some(_) => Ok((Address::None, Options::default())),
-        None => Ok((Address::parse(&entry.address, "udp")?, entry.options.clone())),
+        None => Ok((parse(&entry.address)?, entry.options.clone())),
     });
     match made.transpose()? {
         None | Some((Address::None, _)) => Ok(()),
         Some((address, options)) => socket::open(key, &address, &options),
+    }
+}
+
+/// Reads an address. Whatever schemes connections have, here it is this one.
+fn parse(text: &str) -> Result<Address, Error> {
+    match text.split_once("://") {
+        Some((scheme, _)) if !scheme.eq_ignore_ascii_case("udp") => {
+            let reason =
+                format!("the scheme is \"{scheme}\", and that of a UdpWorker is \"udp\", whatever its protocol");
+            Err(Error::Address { address: text.into(), reason: reason.into() })
+        }
+        _ => Address::parse(text, "udp"),
     }
 }
 
