@@ -11,8 +11,8 @@
 //!
 //! Invariants:
 //! * callbacks never nest: what a callback causes is deferred and delivered by [`Reactor::settle`];
-//! * each file descriptor is registered once, edge-triggered (Unix streams and UDP anew when they wait for room); whoever does not
-//!   finish with an edge puts itself on the ready list, so no edge is lost and none is waited for twice;
+//! * each file descriptor is registered once, edge-triggered (Unix streams and UDP anew when they wait for room); whoever
+//!   does not finish with an edge puts itself on the ready list, so no edge is lost and none is waited for twice;
 //! * the clock is read once a turn;
 //! * a key that travels through epoll names its slot and generation, so an event never reaches the next tenant;
 //! * descriptors exist only between [`Reactor::open`] and [`Reactor::close`]; what stays of a thread's loop is memory.

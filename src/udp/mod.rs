@@ -345,6 +345,18 @@ impl<P: Datagram> UdpWorker<P> {
         data::get(WorkerData(self.key))
     }
 
+    /// Removes the value of this type and gives it back; `None` if there is none, or while a `with` has it.
+    ///
+    /// ```
+    /// # use workerman::{Tcp, UdpWorker};
+    /// let worker = UdpWorker::<Tcp>::new("");
+    /// worker.set(5_u32);
+    /// assert_eq!((worker.take(), worker.get()), (Some(5_u32), None::<u32>));
+    /// ```
+    pub fn take<T: 'static>(self) -> Option<T> {
+        data::take(WorkerData(self.key))
+    }
+
     /// Lends the value of this type to a closure; `None` if there is none, or while another `with` has it.
     ///
     /// ```
