@@ -56,8 +56,14 @@ pub(crate) trait Driver: fmt::Debug {
     /// Decodes bytes and delivers the messages in them; answers how many bytes are done with.
     fn feed(&self, key: Key, bytes: &[u8]) -> usize;
 
-    /// Reads bytes that the codec need not look at to where it wants them, if it does; answers how many there was room for.
-    fn absorb(&self, codec: &mut CodecSlot, transport: &mut Transport) -> Option<(usize, io::Result<usize>)>;
+    /// Reads bytes that the codec need not look at to where it wants them, if it does, and what comes behind them; answers
+    /// how many there was room for.
+    fn absorb(
+        &self,
+        codec: &mut CodecSlot,
+        transport: &mut Transport,
+        behind: &mut [u8],
+    ) -> Option<(usize, io::Result<usize>)>;
 
     /// Runs the callback for an event.
     fn deliver(&self, key: Key, event: Event);
@@ -304,11 +310,17 @@ impl<P: Codec> Driver for Handlers<P> {
         done
     }
 
-    fn absorb(&self, codec: &mut CodecSlot, transport: &mut Transport) -> Option<(usize, io::Result<usize>)> {
+    fn absorb(
+        &self,
+        codec: &mut CodecSlot,
+        transport: &mut Transport,
+        behind: &mut [u8],
+    ) -> Option<(usize, io::Result<usize>)> {
         let codec = codec.at_work::<P>()?;
         let room = codec.room()?;
-        let (offered, result) = (room.len(), transport.read(room));
-        codec.fill(*result.as_ref().unwrap_or(&0));
+        let offered = room.len();
+        let result = transport.read_vectored(room, behind);
+        codec.fill(offered.min(*result.as_ref().unwrap_or(&0)));
         Some((offered, result))
     }
 

@@ -15,31 +15,27 @@ use crate::reactor::{self, Key};
 use crate::transport::Readiness;
 
 /// So many bytes of one connection are read before the others have their turn.
-const READ_BUDGET: usize = 4 * reactor::SCRATCH_SIZE;
+const READ_BUDGET: u64 = 4 * reactor::SCRATCH_SIZE as u64;
+/// So much is read along with what the codec need not look at: the head of a next chunk, or the next request.
+const BEHIND: usize = 256;
 
 /// Something happened to a connection, or it asked to be visited. Handles what waits and what can be read now, and
 /// flushes the answers together.
 pub(super) fn ready(key: Key, readiness: Readiness) {
     let mut scratch = reactor::get().scratch();
-    let Some((driver, mut look)) = visit(key, |visit| visit.begin(readiness, scratch.bytes())).flatten() else {
+    let Some((driver, mut look, end)) = visit(key, |visit| visit.begin(readiness, scratch.bytes())).flatten() else {
         return;
     };
-    let mut budget = READ_BUDGET;
     loop {
-        let taken = match look {
+        match look {
             Look::Bytes(count, inbound) => {
                 take_in(key, &*driver, inbound, scratch.bytes().get(..count).unwrap_or_default());
-                count
             }
-            Look::Done(count) => count,
-            Look::Raw => {
-                driver.settle_raw(key);
-                0
-            }
+            Look::Done => {}
+            Look::Raw => driver.settle_raw(key),
             Look::Nothing => return,
-        };
-        budget = budget.saturating_sub(taken);
-        look = visit(key, |visit| visit.go_round(budget > 0, scratch.bytes())).unwrap_or(Look::Nothing);
+        }
+        look = visit(key, |visit| visit.go_round(end, scratch.bytes())).unwrap_or(Look::Nothing);
     }
 }
 
@@ -79,18 +75,18 @@ fn take_in(key: Key, driver: &dyn Driver, inbound: Option<Box<Inbound>>, bytes: 
 enum Look {
     /// So many bytes were read, behind those that waited.
     Bytes(usize, Option<Box<Inbound>>),
-    /// So many bytes were read and are done with: they lie where the codec wants them, or are thrown away as the
-    /// connection is ending.
-    Done(usize),
+    /// What was read is done with: it lies where the codec wants it, or is thrown away as the connection is ending.
+    Done,
     /// The app has framed an answer itself and is back from its callback.
     Raw,
     Nothing,
 }
 
 impl Visit<'_> {
-    /// Takes note of an event and has a first look, if that may find something to handle.
+    /// Takes note of an event and has a first look, if that may find something to handle. Answers also how many bytes the
+    /// connection may have read by the end of the turn.
     #[inline]
-    fn begin(&mut self, readiness: Readiness, buffer: &mut [u8]) -> Option<(Rc<dyn Driver>, Look)> {
+    fn begin(&mut self, readiness: Readiness, buffer: &mut [u8]) -> Option<(Rc<dyn Driver>, Look, u64)> {
         let listed = readiness == Readiness::default();
         if listed {
             self.flags.clear(Flags::LISTED);
@@ -104,6 +100,7 @@ impl Visit<'_> {
             return None;
         }
         self.flags.set(Flags::CORKED);
+        let end = self.bytes_read + READ_BUDGET;
         // What waits comes first: perhaps nothing more is wanted after it.
         let look = match self.inbound.take() {
             Some(inbound) => Look::Bytes(0, Some(inbound)),
@@ -114,17 +111,17 @@ impl Visit<'_> {
                 self.end_batch();
                 None
             }
-            look => Some((Rc::clone(&self.driver), look)),
+            look => Some((Rc::clone(&self.driver), look, end)),
         }
     }
 
     /// Has another look, within the budget. When there is nothing left, the batch is over.
     #[inline]
-    fn go_round(&mut self, within_budget: bool, buffer: &mut [u8]) -> Look {
+    fn go_round(&mut self, end: u64, buffer: &mut [u8]) -> Look {
         if self.flags.take(Flags::RAW) {
             return Look::Raw;
         }
-        let look = if within_budget { self.look(buffer) } else { Look::Nothing };
+        let look = if self.bytes_read < end { self.look(buffer) } else { Look::Nothing };
         if let Look::Nothing = look {
             self.end_batch();
         }
@@ -138,26 +135,34 @@ impl Visit<'_> {
             return Look::Nothing;
         }
         if self.codec_pace == Pace::Body
-            && let Some((offered, result)) = self.absorb()
+            && let Some(look) = self.absorb(buffer)
         {
-            return self.account(offered, result).map_or(Look::Nothing, Look::Done);
+            return look;
         }
         let result = self.transport.read(buffer);
         match self.account(buffer.len(), result) {
             None => Look::Nothing,
-            Some(count) if self.status == Status::Ending => Look::Done(count),
+            Some(_) if self.status == Status::Ending => Look::Done,
             Some(count) => Look::Bytes(count, self.inbound.take()),
         }
     }
 
-    /// Reads what the codec need not look at, if nothing waits before it.
+    /// Reads what the codec need not look at to where it wants it, and a little of what follows into the buffer, if
+    /// nothing waits before it.
     #[cold]
-    fn absorb(&mut self) -> Option<(usize, io::Result<usize>)> {
+    fn absorb(&mut self, buffer: &mut [u8]) -> Option<Look> {
         if self.inbound.is_some() || self.status != Status::Established {
             return None;
         }
+        let behind = buffer.get_mut(..BEHIND)?;
         let connection = &mut *self.connection;
-        connection.driver.absorb(&mut connection.codec, &mut connection.transport)
+        let (room, result) = connection.driver.absorb(&mut connection.codec, &mut connection.transport, behind)?;
+        let look = match self.account(room + BEHIND, result) {
+            None => Look::Nothing,
+            Some(count) if count <= room => Look::Done,
+            Some(count) => Look::Bytes(count - room, None),
+        };
+        Some(look)
     }
 
     /// Takes note of what a read came to; answers how many bytes it brought.

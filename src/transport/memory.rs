@@ -4,7 +4,7 @@
 //! an event of its own), a send window, writes that take less than offered, FIN with and without data, RST.
 
 use std::collections::VecDeque;
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 
@@ -131,6 +131,21 @@ impl End {
             self.0.announce(|state| state.readiness());
         }
         result
+    }
+
+    pub(super) fn read_vectored(&mut self, slices: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        let mut count = 0;
+        for slice in slices {
+            match self.read(slice) {
+                Ok(read) => count += read,
+                Err(error) if count == 0 => return Err(error),
+                Err(_) => break,
+            }
+            if count < slice.len() {
+                break;
+            }
+        }
+        Ok(count)
     }
 
     pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {

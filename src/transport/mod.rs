@@ -7,7 +7,7 @@
 pub(crate) mod memory;
 mod unix;
 
-use std::io::{self, IoSlice, Read, Write};
+use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::net::{Shutdown, SocketAddr};
 
 use mio::event::Source;
@@ -76,6 +76,22 @@ impl Transport {
                 Self::Tcp(stream) => stream.read(buffer),
                 Self::Unix(stream) => stream.inner.read(buffer),
                 Self::Memory(end) => end.read(buffer),
+                Self::Closed => Ok(0),
+            };
+            if !is_interrupted(&result) {
+                return result;
+            }
+        }
+    }
+
+    /// Fills the first buffer, then the second.
+    pub(crate) fn read_vectored(&mut self, first: &mut [u8], second: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let mut slices = [IoSliceMut::new(first), IoSliceMut::new(second)];
+            let result = match self {
+                Self::Tcp(stream) => stream.read_vectored(&mut slices),
+                Self::Unix(stream) => stream.inner.read_vectored(&mut slices),
+                Self::Memory(end) => end.read_vectored(&mut slices),
                 Self::Closed => Ok(0),
             };
             if !is_interrupted(&result) {

@@ -138,6 +138,17 @@ impl Decoder {
         Ok(None)
     }
 
+    /// How much is to come of a chunk's data, if that is next.
+    pub(crate) fn rest_of_data(&self) -> usize {
+        if let State::Data = self.state { self.size } else { 0 }
+    }
+
+    /// So many bytes of it, but not the last, were taken elsewhere.
+    pub(crate) fn skip_data(&mut self, count: usize) {
+        debug_assert!(count < self.size);
+        self.size = self.size.saturating_sub(count).max(1);
+    }
+
     fn take_data<'i>(&mut self, input: &mut &'i [u8]) -> &'i [u8] {
         let (data, behind) = input.split_at(self.size.min(input.len()));
         *input = behind;

@@ -132,17 +132,23 @@ impl Incoming {
 
     /// Where the next bytes may be read to, past [`Self::take`].
     pub(super) fn room(&mut self) -> Option<&mut [u8]> {
-        match (&mut self.place, &self.rest) {
-            (Place::Large(large), Rest::Length(rest)) => large.room(*rest),
-            _ => None,
+        let Place::Large(large) = &mut self.place else { return None };
+        match &self.rest {
+            Rest::Length(rest) => large.room(*rest),
+            Rest::Chunked(decoder) => large.room(decoder.rest_of_data()),
+            Rest::Seen => None,
         }
     }
 
     /// So many bytes were read there.
     pub(super) fn fill(&mut self, count: usize) {
-        if let (Place::Large(large), Rest::Length(rest)) = (&mut self.place, &mut self.rest) {
+        if let Place::Large(large) = &mut self.place {
             large.fill(count);
-            *rest = rest.saturating_sub(count);
+        }
+        match &mut self.rest {
+            Rest::Length(rest) => *rest = rest.saturating_sub(count),
+            Rest::Chunked(decoder) => decoder.skip_data(count),
+            Rest::Seen => {}
         }
     }
 
