@@ -2,7 +2,7 @@
 //!
 //! The page comes over HTTP, the talk goes over WebSocket on a port of its own.
 
-use workerman::{Http, Message, Response, Websocket, Worker};
+use workerman::{Http, Response, Websocket, Worker};
 
 /// Who somebody is.
 #[derive(Clone)]
@@ -14,12 +14,8 @@ fn main() -> workerman::Result<()> {
     let talk = std::env::args().nth(2).unwrap_or_else(|| "127.0.0.1:0".to_owned());
 
     let chat = Worker::<Websocket>::new(&format!("websocket://{talk}"));
-    let say_to_all = move |text: String| {
-        let message = Message::from(text);
-        for connection in chat.connections() {
-            connection.send(&message);
-        }
-    };
+    // Who reads nothing for a hundred messages is gone.
+    chat.set_max_missed_broadcasts(100);
 
     chat.on_websocket_connect(|connection, request| {
         let name = request.get("name").unwrap_or_default().trim();
@@ -31,17 +27,17 @@ fn main() -> workerman::Result<()> {
     });
     chat.on_websocket_connected(move |connection, _request| {
         if let Some(Name(name)) = connection.get() {
-            say_to_all(format!("{name} is here"));
+            chat.broadcast(format!("{name} is here"));
         }
     });
     chat.on_message(move |connection, message| {
         if let Some(Name(name)) = connection.get() {
-            say_to_all(format!("{name}: {message}"));
+            chat.broadcast(format!("{name}: {message}"));
         }
     });
     chat.on_close(move |connection| {
         if let Some(Name(name)) = connection.get() {
-            say_to_all(format!("{name} has gone"));
+            chat.broadcast(format!("{name} has gone"));
         }
     });
 

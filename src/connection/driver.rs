@@ -117,6 +117,8 @@ pub(crate) struct Handlers<P: Codec> {
     /// Those of the worker; that of size is each connection's own.
     limits: Cell<Limits>,
     admission: Admission,
+    /// Who misses so many broadcasts in a row is closed, 0 for nobody.
+    pub(crate) max_missed: Cell<u32>,
 }
 
 impl<P: Codec> fmt::Debug for Handlers<P> {
@@ -133,6 +135,7 @@ impl<P: Codec> Handlers<P> {
             deadlines: Cell::default(),
             limits: Cell::new(Limits::of_size(0)),
             admission: Admission::default(),
+            max_missed: Cell::default(),
         }
     }
 

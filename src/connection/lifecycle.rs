@@ -139,7 +139,7 @@ fn forget(key: Key) {
     }
     // Nothing of the user's is in a connection without these.
     if let Some(extra) = connection.extra.take() {
-        let Extra { data, linger: _, timers: _, callbacks, along } = *extra;
+        let Extra { data, linger: _, timers: _, missed: _, callbacks, along } = *extra;
         data.discard();
         callback::discard(callbacks);
         callback::discard(along);

@@ -7,6 +7,7 @@
 mod about;
 mod admission;
 pub(crate) mod along;
+mod broadcast;
 mod callbacks;
 #[cfg(feature = "session")]
 pub(crate) mod companion;
@@ -34,6 +35,8 @@ use crate::reactor::Key;
 
 use state::{Connection, Flags, state, visit};
 
+pub use broadcast::Broadcast;
+pub(crate) use broadcast::broadcast;
 pub(crate) use callbacks::Callbacks;
 pub use deadline::Deadlines;
 pub(crate) use driver::{Driver, Handlers};
@@ -260,6 +263,10 @@ impl<P: Codec> TcpConnection<P> {
                 slot = key.slot + 1;
             }
         })
+    }
+
+    pub(crate) fn key(self) -> Key {
+        self.key
     }
 
     pub(crate) fn slot(self) -> u32 {

@@ -177,6 +177,8 @@ pub(super) struct Extra {
     pub(super) linger: Option<u64>,
     /// Timers that end with the connection.
     pub(super) timers: Vec<Key>,
+    /// How many broadcasts in a row found no room.
+    pub(super) missed: u32,
     /// The connection's own callbacks, of its protocol's type.
     pub(super) callbacks: Option<Rc<dyn Any>>,
     /// What goes along with the next answer.

@@ -159,14 +159,21 @@ impl Visit<'_> {
     /// The queue is full. If nothing keeps it from leaving, it leaves; else the new message is dropped.
     #[cold]
     fn make_room(&mut self) -> Result<(), SendStatus> {
+        let room = self.find_room();
+        if room == Err(SendStatus::Dropped) {
+            self.overflowed();
+        }
+        room
+    }
+
+    /// The same, and nobody is told.
+    #[cold]
+    pub(super) fn find_room(&mut self) -> Result<(), SendStatus> {
         if !self.flags.has(Flags::BLOCKED) {
             self.flush();
         }
         match self.status {
-            Status::Established if self.is_full() => {
-                self.overflowed();
-                Err(SendStatus::Dropped)
-            }
+            Status::Established if self.is_full() => Err(SendStatus::Dropped),
             Status::Established => Ok(()),
             _ => Err(SendStatus::Closed),
         }
@@ -206,7 +213,7 @@ impl Visit<'_> {
 
     /// Lets `length` bytes that wait, `before` of them for longer, leave now, or when the callback returns.
     #[inline]
-    fn leave(&mut self, before: usize, length: usize) -> (SendStatus, bool) {
+    pub(super) fn leave(&mut self, before: usize, length: usize) -> (SendStatus, bool) {
         if !self.flags.has(Flags::BLOCKED) {
             let write_through = length >= CORK_LIMIT.min(self.max_send_buffer_size as usize);
             if callback::is_inside() && !(write_through && length > 0) {

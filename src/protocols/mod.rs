@@ -8,6 +8,7 @@
 //! * limits are checked on declared sizes, before the bytes arrive;
 //! * a codec at rest fits in eight bytes ([`Codec::park`]), so an idle connection owns no memory for it.
 
+pub(crate) mod broadcast;
 pub(crate) mod datagram;
 pub(crate) mod file;
 pub(crate) mod frame;
@@ -22,6 +23,7 @@ pub(crate) mod websocket;
 
 use std::convert::Infallible;
 
+use broadcast::{Edition, Editions};
 use output::Output;
 
 /// A protocol: what is between the bytes of a connection and its messages.
@@ -44,6 +46,11 @@ pub trait Codec: sealed::Sealed + Default + 'static {
     /// connection or hold messages back. The other protocols do not pay for it.
     #[doc(hidden)]
     const TALKS: bool = false;
+
+    /// Whether a message looks alike on all connections, or has editions of which each connection knows its own; else each
+    /// connection encodes it for itself. What has no state cannot do otherwise.
+    #[doc(hidden)]
+    const ALIKE: bool = size_of::<Self>() == 0;
 
     /// Looks at the bytes that follow those consumed so far, up to the end of the next message.
     #[doc(hidden)]
@@ -98,6 +105,13 @@ pub trait Codec: sealed::Sealed + Default + 'static {
         Encoded::Done
     }
 
+    /// The edition of a message for many that this connection takes now, if it takes any.
+    #[doc(hidden)]
+    #[inline]
+    fn edition<'a>(&mut self, editions: &'a mut Editions) -> Option<Edition<'a>> {
+        editions.as_bytes()
+    }
+
     /// The callback that called `encode_raw` has returned.
     #[doc(hidden)]
     fn settle(&mut self) {}
@@ -145,6 +159,12 @@ pub trait Encode<M>: Codec {
     /// Appends the message's bytes to `output`, or says why it has no place on this connection now.
     #[doc(hidden)]
     fn encode(&mut self, message: M, output: &mut Output<'_>) -> Encoded;
+
+    /// Makes it ready for many connections.
+    #[doc(hidden)]
+    fn editions(message: M) -> Editions {
+        Editions::alike::<Self, M>(message)
+    }
 }
 
 /// What arrives besides messages: a handshake, a Ping. Each kind has a callback of its own.

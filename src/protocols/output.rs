@@ -197,6 +197,18 @@ impl Outbound {
         first.get(self.sent..)
     }
 
+    /// All of it in one piece, to be shared; `None` if there is a file in it.
+    pub(crate) fn to_shared(&self) -> Option<Arc<[u8]>> {
+        if let Some(bytes) = self.as_single() {
+            return Some(bytes.into());
+        }
+        if self.parts.iter().any(|part| matches!(part, Part::File(_))) {
+            return None;
+        }
+        let parts = self.parts.iter().map(Part::bytes).chain([self.tail.as_slice()]);
+        Some(parts.collect::<Vec<_>>().concat().into())
+    }
+
     /// Fills `slices` with what comes first; answers how many were filled. What stands behind the piece of a file that is
     /// in memory has to wait for the rest of that file.
     pub(crate) fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {

@@ -34,6 +34,7 @@ impl Codec for Text {
     type Signal = Infallible;
 
     const SCHEME: &'static str = "text";
+    const ALIKE: bool = true;
 
     fn receive(&mut self, input: &[u8], limits: &Limits, _output: &mut Output<'_>) -> Step<String> {
         let new = input.get(self.scanned..).unwrap_or_default();

@@ -1,5 +1,6 @@
 //! Workers: an address, a protocol, callbacks; and the start and end of the loop.
 
+mod broadcast;
 mod callbacks;
 mod http;
 mod listener;

@@ -8,6 +8,7 @@ use super::headers::{Headers, Known, append};
 use super::response::{Body, Response};
 use super::sse::ServerSentEvents;
 use super::{Http, status};
+use crate::protocols::broadcast::Editions;
 use crate::protocols::output::{After, Output};
 use crate::protocols::{Encode, Encoded};
 
@@ -106,6 +107,10 @@ impl Encode<ServerSentEvents> for Http {
         }
         Encoded::Done
     }
+
+    fn editions(event: ServerSentEvents) -> Editions {
+        Editions::event(event.prepared().clone())
+    }
 }
 
 impl Encode<&ServerSentEvents> for Http {
@@ -118,6 +123,10 @@ impl Encode<&ServerSentEvents> for Http {
         };
         output.shared(prepared.0, prepared.1);
         Encoded::Done
+    }
+
+    fn editions(event: &ServerSentEvents) -> Editions {
+        Editions::event(event.prepared().clone())
     }
 }
 
@@ -140,7 +149,7 @@ impl Http {
 impl Http {
     /// The framing of the event stream that a handle with this ticket may speak to.
     #[inline]
-    fn stream(&self, ticket: u32) -> Option<Phase> {
+    pub(super) fn stream(&self, ticket: u32) -> Option<Phase> {
         let open = matches!(self.exchange.phase(), Phase::Chunked | Phase::Plain) && self.exchange.admits(ticket);
         open.then_some(self.exchange.phase())
     }

@@ -67,12 +67,14 @@ pub use params::{Param, Params, ParamsIter};
 pub use request::Request;
 pub use response::{Body, Response};
 pub use set_cookie::{Cookie, SameSite};
+pub(super) use sse::Prepared;
 pub use sse::ServerSentEvents;
 pub use stream::Chunk;
 pub use upload::{UploadError, UploadedFile};
 
 use std::convert::Infallible;
 
+use super::broadcast::{Edition, Editions};
 use super::output::{After, Output};
 use super::{Codec, Encoded, Limits, Pace, Stance, Step, reuse, sealed};
 use exchange::{Exchange, Phase};
@@ -121,6 +123,7 @@ impl Codec for Http {
     type Signal = Infallible;
 
     const SCHEME: &'static str = "http";
+    const ALIKE: bool = true;
 
     fn receive(&mut self, input: &[u8], limits: &Limits, output: &mut Output<'_>) -> Step<Request> {
         let result = match &mut self.reading {
@@ -184,6 +187,13 @@ impl Codec for Http {
             output.bytes(CONTINUE);
         }
         None
+    }
+
+    #[inline]
+    fn edition<'a>(&mut self, editions: &'a mut Editions) -> Option<Edition<'a>> {
+        let framing = self.stream(0)?;
+        let event = editions.as_event()?;
+        Some(if framing == Phase::Chunked { event.chunk() } else { event.event() })
     }
 
     fn encode_raw(&mut self, bytes: &[u8], output: &mut Output<'_>) -> Encoded {

@@ -3,7 +3,8 @@
 use super::close;
 use super::frame::{CONTROL_LIMIT, Opcode, push_head};
 use super::frames::push_control;
-use super::{Message, NOT_ASKED, Phase, Websocket, WebsocketType, deflate};
+use super::{Frames, Message, NOT_ASKED, Phase, Websocket, WebsocketType, deflate};
+use crate::protocols::broadcast::Editions;
 use crate::protocols::http::Response;
 use crate::protocols::output::Output;
 use crate::protocols::{Encode, Encoded, pool};
@@ -23,6 +24,11 @@ macro_rules! encode {
             fn encode(&mut self, message: $message, output: &mut Output<'_>) -> Encoded {
                 self.encode_lent(Opcode::$opcode, message.as_ref(), output)
             }
+
+            fn editions(message: $message) -> Editions {
+                let bytes: &[u8] = message.as_ref();
+                Editions::frames(Frames::new(Opcode::$opcode, bytes.to_vec()))
+            }
         }
     )*)*};
 }
@@ -36,17 +42,29 @@ impl<const N: usize> Encode<&[u8; N]> for Websocket {
     fn encode(&mut self, message: &[u8; N], output: &mut Output<'_>) -> Encoded {
         self.encode_lent(Opcode::Binary, message, output)
     }
+
+    fn editions(message: &[u8; N]) -> Editions {
+        Editions::frames(Frames::new(Opcode::Binary, message.to_vec()))
+    }
 }
 
 impl Encode<String> for Websocket {
     fn encode(&mut self, message: String, output: &mut Output<'_>) -> Encoded {
         self.encode_owned(Opcode::Text, message.into_bytes(), output)
     }
+
+    fn editions(message: String) -> Editions {
+        Editions::frames(Frames::new(Opcode::Text, message.into_bytes()))
+    }
 }
 
 impl Encode<Vec<u8>> for Websocket {
     fn encode(&mut self, message: Vec<u8>, output: &mut Output<'_>) -> Encoded {
         self.encode_owned(Opcode::Binary, message, output)
+    }
+
+    fn editions(message: Vec<u8>) -> Editions {
+        Editions::frames(Frames::new(Opcode::Binary, message))
     }
 }
 
@@ -59,12 +77,20 @@ impl Encode<Message> for Websocket {
             Message::Binary(bytes) => self.push_owned(Opcode::Binary, bytes, output),
         }
     }
+
+    fn editions(message: Message) -> Editions {
+        Editions::frames(Frames::of_message(message))
+    }
 }
 
 impl Encode<&Message> for Websocket {
     fn encode(&mut self, message: &Message, output: &mut Output<'_>) -> Encoded {
         let opcode = if message.is_text() { Opcode::Text } else { Opcode::Binary };
         self.push_lent(opcode, message, output)
+    }
+
+    fn editions(message: &Message) -> Editions {
+        Editions::frames(Frames::of_message(message.clone()))
     }
 }
 
@@ -102,7 +128,7 @@ impl Websocket {
 
     /// What text or bytes are sent as, if they can be.
     #[inline]
-    fn opcode(&self, opcode: Opcode, message: &[u8]) -> Option<Opcode> {
+    pub(super) fn opcode(&self, opcode: Opcode, message: &[u8]) -> Option<Opcode> {
         match (self.kind, opcode) {
             (WebsocketType::Auto, _) => Some(opcode),
             (WebsocketType::Binary, _) => Some(Opcode::Binary),

@@ -14,6 +14,7 @@
 //! and none is delivered; a connection between two messages without a compression context is eight bytes
 //! (`park`).
 
+mod broadcast;
 mod close;
 #[cfg(feature = "deflate")]
 mod deflate;
@@ -30,9 +31,11 @@ mod message;
 mod signal;
 mod utf8;
 
+use super::broadcast::{Edition, Editions};
 use super::http::{Http, Response};
 use super::output::{After, Output};
 use super::{Codec, Encode as _, Encoded, Limits, Pace, Stance, Step, sealed};
+pub(super) use broadcast::Frames;
 use deflate::{Agreed, History};
 use handshake::Asked;
 use incoming::Incoming;
@@ -125,6 +128,7 @@ impl Codec for Websocket {
 
     const SCHEME: &'static str = "websocket";
     const TALKS: bool = true;
+    const ALIKE: bool = true;
 
     fn receive(&mut self, input: &[u8], limits: &Limits, output: &mut Output<'_>) -> Step<Message, WebsocketSignal> {
         self.probed = false;
@@ -180,6 +184,12 @@ impl Codec for Websocket {
         }
         output.bytes(bytes);
         Encoded::Done
+    }
+
+    #[inline]
+    fn edition<'a>(&mut self, editions: &'a mut Editions) -> Option<Edition<'a>> {
+        let frame = self.frame_of(editions.as_frames()?)?;
+        Some((frame, 0..frame.len()))
     }
 
     fn fail(&mut self, output: &mut Output<'_>) {

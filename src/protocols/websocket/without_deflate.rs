@@ -45,6 +45,10 @@ impl Agreed {
         match self {}
     }
 
+    pub(super) fn way(self) -> u8 {
+        match self {}
+    }
+
     pub(super) fn bits(self) -> u64 {
         match self {}
     }
@@ -59,6 +63,9 @@ impl History {
     pub(super) fn is_empty(&self) -> bool {
         true
     }
+
+    #[allow(clippy::unused_self)]
+    pub(super) fn forget_sent(&mut self) {}
 
     #[allow(clippy::unused_self)]
     pub(super) fn has_received(&mut self, _message: &[u8]) {}

@@ -23,6 +23,11 @@ impl History {
         self.received.capacity() + self.sent.capacity()
     }
 
+    /// Another message than the last of these was sent compressed: the next must not refer to them.
+    pub(in crate::protocols::websocket) fn forget_sent(&mut self) {
+        self.sent = Vec::new();
+    }
+
     /// A message has come, and the next may refer to it.
     pub(in crate::protocols::websocket) fn has_received(&mut self, message: &[u8]) {
         append(&mut self.received, message, WINDOW);

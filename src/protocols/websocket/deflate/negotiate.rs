@@ -57,6 +57,11 @@ impl Agreed {
         self.client_context
     }
 
+    /// The window and the level, never 0: two connections with the same can be sent the same.
+    pub(in crate::protocols::websocket) fn way(self) -> u8 {
+        self.window_bits << 4 | self.level
+    }
+
     pub(in crate::protocols::websocket) fn bits(self) -> u64 {
         u64::from(self.threshold)
             | u64::from(self.level) << 16
