@@ -13,6 +13,8 @@ mod http_conformance {}
 mod performance {}
 #[doc = include_str!("../docs/porting.md")]
 mod porting {}
+#[doc = include_str!("../docs/proxy.md")]
+mod proxy {}
 #[cfg(feature = "session")]
 #[doc = include_str!("../docs/sessions.md")]
 mod sessions {}

@@ -61,6 +61,7 @@ const CLASSES: &[Class] = &[
             ("websocketType", "set_websocket_type"),
             ("send", "send"),
             ("send", "send_raw"),
+            ("pipe", "pipe"),
             ("close", "close"),
             ("close", "close_with"),
             ("destroy", "destroy"),

@@ -20,7 +20,7 @@ use super::driver::{Driver, Event};
 use super::state::{Connection, Extra, Flags, State, Visit, state, visit};
 use super::status::Status;
 use super::write::{self, Flushed};
-use super::{defaults, read};
+use super::{defaults, pipe, read};
 use crate::callback;
 use crate::protocols::{self, Pace};
 use crate::reactor::{self, Deferred, Handler, Key, Kind};
@@ -139,10 +139,11 @@ fn forget(key: Key) {
     }
     // Nothing of the user's is in a connection without these.
     if let Some(extra) = connection.extra.take() {
-        let Extra { data, linger: _, timers: _, missed: _, callbacks, along } = *extra;
+        let Extra { data, linger: _, timers: _, joints, missed: _, callbacks, along } = *extra;
         data.discard();
         callback::discard(callbacks);
         callback::discard(along);
+        pipe::sever(key, joints);
     }
 }
 
@@ -170,7 +171,10 @@ fn deliver(key: Key, code: u32) {
             }
             driver.deliver(key, event);
         }
-        _ => driver.deliver(key, event),
+        _ => {
+            driver.deliver(key, event);
+            pipe::follow(key, event);
+        }
     }
 }
 

@@ -17,6 +17,7 @@ mod driver;
 mod http;
 mod lifecycle;
 mod own;
+mod pipe;
 mod read;
 mod state;
 mod status;

@@ -11,6 +11,7 @@ use std::rc::Rc;
 use super::along::Along;
 use super::deadline::{NEVER, Sweep};
 use super::driver::Driver;
+use super::pipe::Joints;
 use super::status::Status;
 use crate::data::{Bag, Holder};
 use crate::protocols::output::Outbound;
@@ -177,6 +178,8 @@ pub(super) struct Extra {
     pub(super) linger: Option<u64>,
     /// Timers that end with the connection.
     pub(super) timers: Vec<Key>,
+    /// The connections that its messages go to and come from.
+    pub(super) joints: Joints,
     /// How many broadcasts in a row found no room.
     pub(super) missed: u32,
     /// The connection's own callbacks, of its protocol's type.
@@ -363,10 +366,13 @@ impl Connection {
         self.flags.has(Flags::BLOCKED) && self.is_full()
     }
 
-    /// Whether a peer that does not read is heard all the same: until it comes to a message, and while our answers to
-    /// the rest are few.
+    /// Whether a peer that does not read is heard all the same: when nothing of it is answered here, or until it comes to a
+    /// message, and while our answers to the rest are few.
     #[cold]
     fn hears_more(&self) -> bool {
+        if self.extra.as_ref().is_some_and(|extra| extra.joints.lead_away()) {
+            return true;
+        }
         let room = (self.max_send_buffer_size as usize).saturating_add(CONTROL_ROOM);
         matches!(self.codec_pace, Pace::Talk | Pace::Reply) && !self.flags.has(Flags::PENDING) && self.queued() < room
     }

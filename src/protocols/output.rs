@@ -19,7 +19,7 @@ use super::pool;
 /// From this size on, shared bytes are queued by reference: below it a copy is cheaper than one more part to write.
 pub(crate) const SHARED_FROM: usize = 1024;
 /// From this size on, a buffer that is given away becomes a part of its own instead of being copied.
-const OWNED_FROM: usize = 16 * 1024;
+pub(crate) const OWNED_FROM: usize = 16 * 1024;
 /// The tail is closed once it is this long, so that a long queue is freed piece by piece.
 const TAIL_LIMIT: usize = 64 * 1024;
 

@@ -2,8 +2,9 @@
 
 use std::convert::Infallible;
 
-use super::output::Output;
-use super::{Codec, Encode, Encoded, Limits, Step, sealed};
+use super::output::{OWNED_FROM, Output};
+use super::websocket::Message;
+use super::{Codec, Encode, Encoded, Limits, Step, pool, sealed};
 
 /// Raw TCP: `on_message` receives bytes as they arrive, which has nothing to do with how they were sent.
 ///
@@ -28,7 +29,7 @@ impl Codec for Tcp {
         if input.is_empty() {
             return Step::More { consumed: 0 };
         }
-        Step::Message { consumed: input.len(), message: input.to_vec() }
+        Step::Message { consumed: input.len(), message: copy(input) }
     }
 
     fn park(self) -> Result<u64, Self> {
@@ -38,6 +39,17 @@ impl Codec for Tcp {
     fn unpark(_parked: u64) -> Self {
         Self
     }
+}
+
+/// A message of these bytes. A long one has a buffer that was used before, if there is one: that of the last one that was
+/// sent on, mostly. A short one might lie in a long buffer for as long as the app keeps it.
+fn copy(bytes: &[u8]) -> Vec<u8> {
+    if bytes.len() < OWNED_FROM {
+        return bytes.to_vec();
+    }
+    let mut message = pool::take();
+    message.extend_from_slice(bytes);
+    message
 }
 
 /// Text and bytes go out as they are.
@@ -52,7 +64,7 @@ macro_rules! encode_bytes {
     )*};
 }
 
-encode_bytes!(&str, &String, &[u8], &Vec<u8>);
+encode_bytes!(&str, &String, &[u8], &Vec<u8>, &Message);
 
 impl<const N: usize> Encode<&[u8; N]> for Tcp {
     fn encode(&mut self, message: &[u8; N], output: &mut Output<'_>) -> Encoded {
@@ -64,6 +76,13 @@ impl<const N: usize> Encode<&[u8; N]> for Tcp {
 impl Encode<Vec<u8>> for Tcp {
     fn encode(&mut self, message: Vec<u8>, output: &mut Output<'_>) -> Encoded {
         output.owned(message);
+        Encoded::Done
+    }
+}
+
+impl Encode<Message> for Tcp {
+    fn encode(&mut self, message: Message, output: &mut Output<'_>) -> Encoded {
+        output.owned(message.into_bytes());
         Encoded::Done
     }
 }
