@@ -21,7 +21,8 @@ pub(crate) enum Address {
 const UNIX_PATH: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
 
 impl Address {
-    /// Reads an address of the protocol with this scheme.
+    /// Reads an address of the protocol with this scheme. The type says what is spoken, so `tcp` fits all, as in PHP
+    /// beside a `protocol`.
     pub(crate) fn parse(text: &str, scheme: &str) -> Result<Self, Error> {
         let bad = |reason: String| Error::Address { address: text.into(), reason: reason.into() };
         if text.is_empty() {
@@ -33,7 +34,7 @@ impl Address {
                 check_path(path).map_err(bad)?;
                 return Ok(Self::Unix { text: text.into(), path: path.into() });
             }
-            Some((given, rest)) if given.eq_ignore_ascii_case(scheme) => rest,
+            Some((given, rest)) if [scheme, "tcp"].iter().any(|known| given.eq_ignore_ascii_case(known)) => rest,
             Some((given, _)) => {
                 return Err(bad(format!("the scheme is \"{given}\", but the protocol of this worker is \"{scheme}\"")));
             }
@@ -92,7 +93,7 @@ mod tests {
 
     #[test]
     fn the_scheme_may_be_left_out() {
-        for text in ["http://127.0.0.1:8080", "127.0.0.1:8080", "HTTP://127.0.0.1:8080/"] {
+        for text in ["http://127.0.0.1:8080", "127.0.0.1:8080", "HTTP://127.0.0.1:8080/", "tcp://127.0.0.1:8080"] {
             let Ok(address @ Address::Tcp { .. }) = Address::parse(text, "http") else { panic!("{text}") };
             assert_eq!(address.resolve().unwrap(), ["127.0.0.1:8080".parse().unwrap()]);
             assert_eq!(address.to_string(), text);

@@ -82,12 +82,13 @@ pub use protocols::http::{
     Body, Chunk, Cookie, Files, FilesIter, FormError, Http, Param, Params, ParamsIter, Request, Response, SameSite,
     ServerSentEvents, UploadError, Uploaded, UploadedFile,
 };
+pub use protocols::output::Output;
 pub use protocols::tcp::Tcp;
 pub use protocols::text::Text;
 #[cfg(feature = "deflate")]
 pub use protocols::websocket::Deflate;
 pub use protocols::websocket::{Message, Websocket, WebsocketType};
-pub use protocols::{Codec, Encode};
+pub use protocols::{Codec, Encode, Encoded, Protocol};
 pub use reactor::LoopError;
 #[cfg(feature = "session")]
 pub use session::{FileSessionHandler, MemorySessionHandler, Session, SessionConfig, SessionError, SessionHandler};

@@ -287,7 +287,7 @@ pub mod fuzz {
                         done += consumed;
                         break;
                     }
-                    Step::Head { .. } | Step::Refused(_) => {
+                    Step::Head { .. } | Step::Part { .. } | Step::Refused(_) | Step::Failed(_) => {
                         let answer = String::from_utf8_lossy(queue.as_single().unwrap_or_default()).into_owned();
                         outcome.refused = Some(answer.lines().next().unwrap_or_default().to_owned());
                         return outcome;

@@ -9,9 +9,10 @@ use std::rc::Rc;
 use super::admission::Admission;
 use super::callbacks::{Callbacks, ErrorFn, EventFn, MessageFn, SignalFn};
 use super::deadline::Deadlines;
+use super::event::Event;
 use super::state::{CodecSlot, Flags, Visit, visit};
 use super::status::Status;
-use super::{SEND_FAIL, TcpConnection, lifecycle, write};
+use super::{PROTOCOL_FAIL, SEND_FAIL, TcpConnection, custom, lifecycle, write};
 use crate::callback::{self, Slot};
 use crate::error::BoxError;
 use crate::protocols::output::{After, Outbound, Output};
@@ -19,42 +20,13 @@ use crate::protocols::{Codec, Encoded, Limits, Origin, Pace, Signal, Step};
 use crate::reactor::{self, Key};
 use crate::transport::Transport;
 
-/// What happens to a connection besides messages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Event {
-    Connect,
-    /// A message was dropped because the send buffer is full.
-    BufferOverflow,
-    /// The peer was found gone when something was sent.
-    PeerGone,
-    /// A file that was being sent has become shorter, or can no longer be read.
-    FileBroken,
-    BufferFull,
-    BufferDrain,
-    Close,
-}
-
-impl Event {
-    /// The inverse of `as u32`.
-    pub(super) fn from_code(code: u32) -> Self {
-        const BUT_CLOSE: [Event; 6] = [
-            Event::Connect,
-            Event::BufferOverflow,
-            Event::PeerGone,
-            Event::FileBroken,
-            Event::BufferFull,
-            Event::BufferDrain,
-        ];
-        BUT_CLOSE.into_iter().find(|event| *event as u32 == code).unwrap_or(Self::Close)
-    }
-}
-
 /// What a connection needs of its protocol and of its worker's callbacks, whatever their types.
 pub(crate) trait Driver: fmt::Debug {
     fn protocol(&self) -> TypeId;
 
-    /// Decodes bytes and delivers the messages in them; answers how many bytes are done with.
-    fn feed(&self, key: Key, bytes: &[u8]) -> usize;
+    /// Decodes bytes and delivers the messages in them. If the codec has said how long the first one is, `length` tells;
+    /// else it is 0.
+    fn feed(&self, key: Key, bytes: &[u8], length: usize) -> Fed;
 
     /// Reads bytes that the codec need not look at to where it wants them, if it does, and what comes behind them; answers
     /// how many there was room for.
@@ -95,11 +67,27 @@ pub(crate) trait Driver: fmt::Debug {
     /// How long a peer may take for this, in ticks.
     fn allowance(&self, pace: Pace) -> u32;
 
-    /// What the codec of a new connection expects of the peer.
-    fn first_pace(&self) -> Pace;
+    /// The codec of a new connection, and what it expects of the peer; or why there is none.
+    fn codec(&self) -> Result<(CodecSlot, Pace), Box<str>>;
 
     /// The worker, as a key of the layer above.
     fn worker(&self) -> Key;
+}
+
+/// How far bytes were decoded.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fed {
+    /// So many of them are done with.
+    pub(super) done: usize,
+    /// The message that begins there has so many, as far as the codec has said; 0 for as yet unknown.
+    pub(super) length: usize,
+}
+
+impl Fed {
+    #[inline(always)]
+    fn up_to(done: usize) -> Self {
+        Self { done, length: 0 }
+    }
 }
 
 impl dyn Driver {
@@ -164,7 +152,13 @@ impl<P: Codec> Handlers<P> {
         call: impl FnOnce(&mut F) -> Result<(), BoxError>,
     ) -> Result<(), String> {
         let own = own.as_deref().and_then(|callbacks| slot(callbacks).take());
-        let Some(mut taken) = own.or_else(|| slot(&self.callbacks).take()) else { return Ok(()) };
+        let Some(mut taken) = own.or_else(|| slot(&self.callbacks).take()) else {
+            if P::CUSTOM {
+                // The message that nobody wants is of a user's type.
+                callback::discard(call);
+            }
+            return Ok(());
+        };
         callback::call(name, || taken.get().map_or(Ok(()), call))
     }
 
@@ -249,7 +243,7 @@ impl<P: Codec> Driver for Handlers<P> {
         TypeId::of::<P>()
     }
 
-    fn feed(&self, key: Key, bytes: &[u8]) -> usize {
+    fn feed(&self, key: Key, bytes: &[u8], mut length: usize) -> Fed {
         let mut done = 0;
         while done < bytes.len() {
             let input = visit(key, |visit| visit.check_out_input::<P>(self.limits.get()));
@@ -259,12 +253,16 @@ impl<P: Codec> Driver for Handlers<P> {
                     self.settle_raw(key);
                     continue;
                 }
-                Some(Input::Later) => return done,
-                Some(Input::Never) | None => return bytes.len(),
+                Some(Input::Later) => return Fed { done, length },
+                Some(Input::Never) | None => return Fed::up_to(bytes.len()),
             };
             let date = reactor::get().clock.date();
             let mut output = Output::new(&mut outbound, &date, 0);
-            let step = codec.receive(bytes.get(done..).unwrap_or_default(), &limits, &mut output);
+            let step = match bytes.get(done..done + length) {
+                Some(package) if P::CUSTOM && length > 0 => codec.complete(package),
+                _ => codec.receive(bytes.get(done..).unwrap_or_default(), &limits, &mut output),
+            };
+            length = 0;
             let (ends, holds) = (P::TALKS && output.after != After::Stay, P::TALKS && output.hold);
             let ticket = codec.ticket();
             let heard = matches!(step, Step::Message { .. }) || P::TALKS && codec.stance().pace == Pace::Talk;
@@ -272,13 +270,13 @@ impl<P: Codec> Driver for Handlers<P> {
             match step {
                 Step::More { .. } if ends => {
                     visit(key, |visit| visit.end());
-                    return bytes.len();
+                    return Fed::up_to(bytes.len());
                 }
                 Step::More { consumed } => {
                     if holds {
                         visit(key, |visit| visit.flags.set(Flags::PENDING));
                     }
-                    return done + consumed;
+                    return Fed::up_to(done + consumed);
                 }
                 Step::Message { consumed, mut message } => {
                     done += consumed;
@@ -304,13 +302,18 @@ impl<P: Codec> Driver for Handlers<P> {
                     }
                     self.deliver_signal(key, signal);
                 }
+                Step::Part { length } => return Fed { done, length },
                 Step::Refused(reason) => {
                     self.refuse(key, reason);
-                    return bytes.len();
+                    return Fed::up_to(bytes.len());
+                }
+                Step::Failed(reason) => {
+                    visit(key, |visit| visit.fail(reason));
+                    return Fed::up_to(bytes.len());
                 }
             }
         }
-        done
+        Fed::up_to(done)
     }
 
     fn absorb(
@@ -341,6 +344,11 @@ impl<P: Codec> Driver for Handlers<P> {
             Event::PeerGone => self.run(own, "on_error", |callbacks| &callbacks.on_error, error("client closed")),
             Event::FileBroken => {
                 let call = error("the file that was being sent ends too soon or cannot be read");
+                self.run(own, "on_error", |callbacks| &callbacks.on_error, call)
+            }
+            Event::ProtocolFailed => {
+                let reason = visit(key, |visit| visit.extra.as_mut()?.failure.take()).flatten().unwrap_or_default();
+                let call = |f: &mut ErrorFn<P>| f(connection, PROTOCOL_FAIL, &reason);
                 self.run(own, "on_error", |callbacks| &callbacks.on_error, call)
             }
             Event::BufferFull => self.run(own, "on_buffer_full", |callbacks| &callbacks.on_buffer_full, plain),
@@ -396,8 +404,10 @@ impl<P: Codec> Driver for Handlers<P> {
         self.deadlines.get().of(pace)
     }
 
-    fn first_pace(&self) -> Pace {
-        P::default().stance().pace
+    fn codec(&self) -> Result<(CodecSlot, Pace), Box<str>> {
+        let codec = custom::make::<P>()?;
+        let pace = codec.stance().pace;
+        Ok((CodecSlot::new(codec), pace))
     }
 
     fn worker(&self) -> Key {

@@ -16,8 +16,9 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 
 use super::deadline::NEVER;
-use super::driver::{Driver, Event};
-use super::state::{Connection, Extra, Flags, State, Visit, state, visit};
+use super::driver::Driver;
+use super::event::Event;
+use super::state::{CodecSlot, Connection, Extra, Flags, State, Visit, state, visit};
 use super::status::Status;
 use super::write::{self, Flushed};
 use super::{defaults, pipe, read};
@@ -37,21 +38,25 @@ pub(crate) fn install() {
 
 /// Takes a new connection in and runs its `on_connect`.
 pub(crate) fn open(mut transport: Transport, remote: Option<SocketAddr>, driver: &Rc<dyn Driver>) -> io::Result<Key> {
-    let connection = Connection::new(Transport::Closed, remote, Rc::clone(driver), defaults::limits());
+    let (codec, pace) = driver.codec().map_err(|reason| io::Error::other(reason.into_string()))?;
+    let connection = Connection::new(Transport::Closed, remote, Rc::clone(driver), codec, defaults::limits());
     let inserted = state().with(|state| state.table.insert(connection));
-    let key = inserted.map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
+    let key = inserted.map_err(|connection| {
+        callback::discard(connection);
+        io::Error::from(io::ErrorKind::OutOfMemory)
+    })?;
     let reactor = reactor::get();
     let token = reactor::token(Kind::Connection, key);
     let registered = reactor.with_registry(|registry| transport.register(registry, token));
     if let Err(error) = registered {
-        state().with(|state| state.table.remove(key));
+        callback::discard(state().with(|state| state.table.remove(key)));
         return Err(error);
     }
     visit(key, |visit| {
         visit.transport = transport;
-        visit.codec_pace = driver.first_pace();
+        visit.codec_pace = pace;
         // A protocol without deadlines never gets one.
-        visit.pace = if visit.codec_pace == Pace::Free { Pace::Free } else { Pace::Answer };
+        visit.pace = if pace == Pace::Free { Pace::Free } else { Pace::Answer };
         visit.set_deadline(false);
     });
     driver.admission().enter(remote.map(|remote| remote.ip()));
@@ -138,8 +143,11 @@ fn forget(key: Key) {
         reactor::get().list(Kind::Listener, connection.driver.worker());
     }
     // Nothing of the user's is in a connection without these.
+    if let CodecSlot::Boxed(codec) = std::mem::replace(&mut connection.codec, CodecSlot::Out) {
+        callback::discard(codec);
+    }
     if let Some(extra) = connection.extra.take() {
-        let Extra { data, linger: _, timers: _, joints, missed: _, callbacks, along } = *extra;
+        let Extra { data, linger: _, timers: _, joints, missed: _, callbacks, failure: _, along } = *extra;
         data.discard();
         callback::discard(callbacks);
         callback::discard(along);
@@ -164,8 +172,11 @@ fn deliver(key: Key, code: u32) {
             driver.deliver(key, event);
             forget(key);
         }
-        Event::BufferOverflow | Event::PeerGone | Event::FileBroken => {
+        Event::BufferOverflow | Event::PeerGone | Event::FileBroken | Event::ProtocolFailed => {
             let _reporting = Reporting::begin();
+            if event == Event::ProtocolFailed {
+                log_failure(key);
+            }
             if event == Event::FileBroken {
                 log::warn!("connection {}: closed, because a file ends too soon or cannot be read", key.number());
             }
@@ -175,6 +186,15 @@ fn deliver(key: Key, code: u32) {
             driver.deliver(key, event);
             pipe::follow(key, event);
         }
+    }
+}
+
+#[cold]
+fn log_failure(key: Key) {
+    let failure = visit(key, |visit| Some((visit.remote, visit.extra.as_ref()?.failure.clone()?)));
+    if let Some((remote, reason)) = failure.flatten() {
+        let remote = remote.map_or_else(|| "a Unix socket".to_owned(), |remote| remote.to_string());
+        log::warn!("connection {} of {remote}: closed, {reason}", key.number());
     }
 }
 
@@ -272,6 +292,16 @@ impl Visit<'_> {
         }
         if !blocked {
             self.list_if_ready();
+        }
+    }
+
+    /// The protocol cannot go on: the app is told why, then the connection ends.
+    #[cold]
+    pub(super) fn fail(&mut self, reason: Box<str>) {
+        if self.status != Status::Closed {
+            self.extra().failure = Some(reason);
+            defer(self.key, Event::ProtocolFailed);
+            self.end();
         }
     }
 

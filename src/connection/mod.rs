@@ -11,9 +11,11 @@ mod broadcast;
 mod callbacks;
 #[cfg(feature = "session")]
 pub(crate) mod companion;
+mod custom;
 mod deadline;
 mod defaults;
 mod driver;
+mod event;
 mod http;
 mod lifecycle;
 mod own;
@@ -80,7 +82,7 @@ impl<P: Codec> TcpConnection<P> {
         P: Encode<M>,
     {
         write::transmit(self.key, self.ticket, write::Limit::Keep, |codec: &mut P, output| {
-            codec.encode(message, output)
+            custom::encode(codec, message, output)
         })
     }
 
@@ -151,7 +153,7 @@ impl<P: Codec> TcpConnection<P> {
         P: Encode<M>,
     {
         write::transmit(self.key, self.ticket, write::Limit::Ignore, |codec: &mut P, output| {
-            codec.encode(message, output)
+            custom::encode(codec, message, output)
         });
         lifecycle::close(self.key);
     }
@@ -185,7 +187,7 @@ impl<P: Codec> TcpConnection<P> {
         P: Encode<M>,
     {
         write::transmit(self.key, self.ticket, write::Limit::Ignore, |codec: &mut P, output| {
-            let encoded = codec.encode(message, output);
+            let encoded = custom::encode(codec, message, output);
             output.after = After::Stay;
             encoded
         });

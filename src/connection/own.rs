@@ -155,8 +155,8 @@ impl<P: Codec> TcpConnection<P> {
         });
     }
 
-    /// Called when a message cannot be sent: with [`SEND_FAIL`](crate::SEND_FAIL) and a text. What is dropped inside an
-    /// `on_error` raises no other.
+    /// Called when a message cannot be sent: with [`SEND_FAIL`](crate::SEND_FAIL) and a text; or when its protocol cannot go
+    /// on: with [`PROTOCOL_FAIL`](crate::PROTOCOL_FAIL). What is dropped inside an `on_error` raises no other.
     ///
     /// ```
     /// # use workerman::{Http, Worker};

@@ -7,7 +7,7 @@
 use std::io;
 use std::rc::Rc;
 
-use super::driver::Driver;
+use super::driver::{Driver, Fed};
 use super::state::{Flags, Inbound, Visit, visit};
 use super::status::Status;
 use crate::protocols::{Pace, pool};
@@ -43,15 +43,20 @@ pub(super) fn ready(key: Key, readiness: Readiness) {
 fn take_in(key: Key, driver: &dyn Driver, inbound: Option<Box<Inbound>>, bytes: &[u8]) {
     let mut inbound = match inbound {
         None => {
-            let consumed = driver.feed(key, bytes);
-            let Some(rest) = bytes.get(consumed..).filter(|rest| !rest.is_empty()) else { return };
+            let Fed { done, length } = driver.feed(key, bytes, 0);
+            let Some(rest) = bytes.get(done..).filter(|rest| !rest.is_empty()) else { return };
             let mut buffer = pool::take();
             buffer.extend_from_slice(rest);
-            Box::new(Inbound { bytes: buffer, start: 0 })
+            Box::new(Inbound { bytes: buffer, start: 0, length })
         }
         Some(mut inbound) => {
             inbound.bytes.extend_from_slice(bytes);
-            inbound.start += driver.feed(key, inbound.bytes.get(inbound.start..).unwrap_or_default());
+            let waiting = inbound.bytes.get(inbound.start..).unwrap_or_default();
+            if waiting.len() >= inbound.length {
+                let fed = driver.feed(key, waiting, inbound.length);
+                inbound.start += fed.done;
+                inbound.length = fed.length;
+            }
             inbound
         }
     };
@@ -101,8 +106,9 @@ impl Visit<'_> {
         }
         self.flags.set(Flags::CORKED);
         let end = self.bytes_read + READ_BUDGET;
-        // What waits comes first: perhaps nothing more is wanted after it.
-        let look = match self.inbound.take() {
+        // What waits comes first: perhaps nothing more is wanted after it. What the codec has seen needs more behind it.
+        let pending = self.flags.has(Flags::PENDING);
+        let look = match self.inbound.take_if(|_| pending) {
             Some(inbound) => Look::Bytes(0, Some(inbound)),
             None => self.look(buffer),
         };

@@ -151,6 +151,8 @@ const _: () = assert!(size_of::<Connection>() <= 160);
 #[derive(Debug)]
 pub(crate) enum CodecSlot {
     Parked(u64),
+    /// An `Option` of it, `None` while it is in use: the box stays. Of a codec of no size, the codec itself, which
+    /// allocates nothing.
     Boxed(Box<dyn Any>),
     /// In use further up the stack.
     Out,
@@ -159,7 +161,41 @@ pub(crate) enum CodecSlot {
 impl CodecSlot {
     /// The codec, if it is in the middle of something.
     pub(super) fn at_work<P: Codec>(&mut self) -> Option<&mut P> {
-        if let Self::Boxed(codec) = self { codec.downcast_mut() } else { None }
+        if let Self::Boxed(boxed) = self { boxed.downcast_mut::<Option<P>>()?.as_mut() } else { None }
+    }
+
+    /// The codec of a new connection.
+    pub(super) fn new<P: Codec>(codec: P) -> Self {
+        let mut slot = Self::Out;
+        match codec.park() {
+            Ok(bits) => slot = Self::Parked(bits),
+            Err(codec) => slot.keep(codec),
+        }
+        slot
+    }
+
+    fn keep<P: Codec>(&mut self, codec: P) {
+        if size_of::<P>() == 0 {
+            *self = Self::Boxed(Box::new(codec));
+        } else if let Self::Boxed(boxed) = self
+            && let Some(place) = boxed.downcast_mut::<Option<P>>()
+        {
+            *place = Some(codec);
+        } else {
+            *self = Self::Boxed(Box::new(Some(codec)));
+        }
+    }
+
+    fn unbox<P: Codec>(&mut self) -> Option<P> {
+        let Self::Boxed(boxed) = self else { return None };
+        if size_of::<P>() > 0 {
+            return boxed.downcast_mut::<Option<P>>()?.take();
+        }
+        if !boxed.is::<P>() {
+            return None;
+        }
+        let Self::Boxed(boxed) = std::mem::replace(self, Self::Out) else { return None };
+        boxed.downcast().ok().map(|codec| *codec)
     }
 }
 
@@ -168,6 +204,8 @@ impl CodecSlot {
 pub(super) struct Inbound {
     pub(super) bytes: Vec<u8>,
     pub(super) start: usize,
+    /// So many bytes the message has that begins there, as far as the codec has said; 0 for as yet unknown.
+    pub(super) length: usize,
 }
 
 /// What few connections have.
@@ -184,6 +222,8 @@ pub(super) struct Extra {
     pub(super) missed: u32,
     /// The connection's own callbacks, of its protocol's type.
     pub(super) callbacks: Option<Rc<dyn Any>>,
+    /// Why its protocol has failed, until `on_error` has been told.
+    pub(super) failure: Option<Box<str>>,
     /// What goes along with the next answer.
     pub(super) along: Along,
 }
@@ -280,12 +320,13 @@ impl Connection {
         transport: Transport,
         remote: Option<SocketAddr>,
         driver: Rc<dyn Driver>,
+        codec: CodecSlot,
         limits: (u32, u32),
     ) -> Self {
         Self {
             transport,
             driver,
-            codec: CodecSlot::Parked(0),
+            codec,
             inbound: None,
             outbound: None,
             extra: None,
@@ -305,15 +346,12 @@ impl Connection {
     /// Takes the codec out; `None` while it is in use, or when it is another protocol's.
     #[inline(always)]
     pub(super) fn take_codec<P: Codec>(&mut self) -> Option<P> {
-        match std::mem::replace(&mut self.codec, CodecSlot::Out) {
-            CodecSlot::Parked(bits) => Some(P::unpark(bits)),
-            CodecSlot::Boxed(boxed) => match boxed.downcast::<P>() {
-                Ok(codec) => Some(*codec),
-                Err(boxed) => {
-                    self.codec = CodecSlot::Boxed(boxed);
-                    None
-                }
-            },
+        match self.codec {
+            CodecSlot::Parked(bits) => {
+                self.codec = CodecSlot::Out;
+                Some(P::unpark(bits))
+            }
+            CodecSlot::Boxed(_) => self.codec.unbox(),
             CodecSlot::Out => None,
         }
     }
@@ -324,10 +362,10 @@ impl Connection {
         self.flags.assign(Flags::WAITING, !stance.ready);
         self.flags.assign(Flags::OWES, stance.owes);
         self.codec_pace = stance.pace;
-        self.codec = match codec.park() {
-            Ok(bits) => CodecSlot::Parked(bits),
-            Err(codec) => CodecSlot::Boxed(Box::new(codec)),
-        };
+        match codec.park() {
+            Ok(bits) => self.codec = CodecSlot::Parked(bits),
+            Err(codec) => self.codec.keep(codec),
+        }
     }
 
     /// Bytes that have not left yet.

@@ -25,11 +25,15 @@ pub const CONNECT_FAIL: u32 = 1;
 /// ```
 pub const SEND_FAIL: u32 = 2;
 
-/// `on_error`'s code when what came over UDP cannot be understood. PHP has none.
+/// `on_error`'s code when a connection ends because its protocol cannot go on: the peer has sent what no message begins
+/// with, or one that is too long, or a [`Protocol`](crate::Protocol) has failed. PHP has no such code.
+/// Over UDP nothing ends: a datagram that cannot be understood is told with it, and dropped.
+///
+/// [`Http`](crate::Http) and [`Websocket`](crate::Websocket) tell the peer instead.
 ///
 /// ```
-/// # use workerman::{PROTOCOL_FAIL, Text, UdpWorker};
-/// # let worker = UdpWorker::<Text>::new("");
+/// # use workerman::{PROTOCOL_FAIL, Text, Worker};
+/// # let worker = Worker::<Text>::new("");
 /// worker.on_error(|connection, code, text| {
 ///     if code == PROTOCOL_FAIL {
 ///         println!("{}: {text}", connection.remote_address());

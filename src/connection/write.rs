@@ -7,7 +7,7 @@
 use std::io::{self, IoSlice};
 
 use super::along;
-use super::driver::Event;
+use super::event::Event;
 use super::lifecycle;
 use super::state::{Flags, Visit, visit};
 use super::status::{SendStatus, Status};
@@ -102,10 +102,10 @@ fn transmit_alone<P: Codec>(
     let before = outbound.len();
     let date = reactor::get().clock.date();
     let mut output = Output::new(&mut outbound, &date, ticket);
-    let encoded = encode(&mut codec, &mut output);
+    let mut encoded = encode(&mut codec, &mut output);
     let after = output.after;
     // A connection does not leave the table while it encodes.
-    let checked_in = visit(key, |visit| visit.check_in(before, codec, outbound, encoded, after));
+    let checked_in = visit(key, |visit| visit.check_in(before, codec, outbound, &mut encoded, after));
     let (status, touched) = checked_in.unwrap_or((SendStatus::Closed, false));
     if let Encoded::Stray(reason) = encoded {
         log_stray(key, reason);
@@ -186,7 +186,7 @@ impl Visit<'_> {
         before: usize,
         codec: P,
         outbound: Box<Outbound>,
-        encoded: Encoded,
+        encoded: &mut Encoded,
         after: After,
     ) -> (SendStatus, bool) {
         self.put_codec(codec);
@@ -196,9 +196,14 @@ impl Visit<'_> {
         } else {
             self.spare.recycle(outbound);
         }
-        if !matches!(encoded, Encoded::Done) {
-            let is_kept = matches!(encoded, Encoded::Kept);
-            return (if is_kept { SendStatus::Queued } else { SendStatus::Dropped }, false);
+        match encoded {
+            Encoded::Done => {}
+            Encoded::Kept => return (SendStatus::Queued, false),
+            Encoded::Stray(_) => return (SendStatus::Dropped, false),
+            Encoded::Failed(reason) => {
+                self.fail(std::mem::take(reason).into());
+                return (SendStatus::Closed, false);
+            }
         }
         match after {
             After::Stay => {}

@@ -117,7 +117,9 @@ impl<P: Datagram> Iterator for Messages<'_, P> {
                     left => self.give_up(Broken::Incomplete(left)),
                 }
             }
+            Step::Part { .. } => self.give_up(Broken::Incomplete(self.rest.len())),
             Step::Refused(reason) => self.give_up(Broken::Refused(reason.into())),
+            Step::Failed(reason) => self.give_up(Broken::Refused(reason)),
             _ => self.give_up(Broken::Refused("this has no place in a datagram".into())),
         }
     }

@@ -35,10 +35,10 @@ impl Codec for Frame {
         let Some((head, _)) = input.split_first_chunk::<HEAD>() else { return Step::More { consumed: 0 } };
         let length = u32::from_be_bytes(*head) as usize;
         if length < HEAD {
-            return Step::Refused("the length of the frame does not count itself");
+            return Step::Failed("the length of the frame does not count itself".into());
         }
         if length > limits.max_package_size {
-            return Step::Refused("the frame is longer than max_package_size");
+            return Step::Failed("the frame is longer than max_package_size".into());
         }
         match input.get(HEAD..length) {
             Some(message) => Step::Message { consumed: length, message: message.to_vec() },
@@ -78,43 +78,16 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::protocols::output::Outbound;
-
-    /// The messages in pieces that arrive one after the other, and the refusal at the end.
-    fn messages<'a>(
-        pieces: impl IntoIterator<Item = &'a [u8]>,
-        max_package_size: usize,
-    ) -> (Vec<Vec<u8>>, Option<&'static str>) {
-        let (mut messages, mut waiting) = (Vec::new(), Vec::new());
-        let limits = Limits { max_package_size, ..Limits::default() };
-        for piece in pieces {
-            waiting.extend_from_slice(piece);
-            let mut done = 0;
-            loop {
-                let mut queue = Outbound::default();
-                match Frame.receive(&waiting[done..], &limits, &mut Output::new(&mut queue, &[b' '; 29], 0)) {
-                    Step::Message { consumed, message } => {
-                        done += consumed;
-                        messages.push(message);
-                    }
-                    Step::More { consumed: 0 } => break,
-                    Step::Refused(reason) => return (messages, Some(reason)),
-                    other => panic!("{other:?}"),
-                }
-            }
-            waiting.drain(..done);
-        }
-        (messages, None)
-    }
+    use crate::protocols::fed::{messages, wire};
 
     #[test]
     fn a_length_that_cannot_be_is_refused_before_anything_follows_it() {
         for (head, limit) in [([0, 0, 0, 0], 100), ([0, 0, 0, 3], 100), ([0, 0, 0, 101], 100), ([255; 4], 1 << 20)] {
-            assert!(messages([&head[..]], limit).1.is_some(), "{head:?}");
-            assert_eq!(messages([&head[..3]], limit), (vec![], None));
+            assert!(messages::<Frame>([&head[..]], limit).1.is_some(), "{head:?}");
+            assert_eq!(messages::<Frame>([&head[..3]], limit), (vec![], None));
         }
-        assert_eq!(messages([&[0, 0, 0, 4][..]], 4), (vec![vec![]], None));
-        assert_eq!(messages([&[0, 0, 0, 100][..]], 100), (vec![], None));
+        assert_eq!(messages::<Frame>([&[0, 0, 0, 4][..]], 4), (vec![vec![]], None));
+        assert_eq!(messages::<Frame>([&[0, 0, 0, 100][..]], 100), (vec![], None));
     }
 
     proptest! {
@@ -123,12 +96,8 @@ mod tests {
             sent in vec(vec(any::<u8>(), 0..50), 0..9),
             size in 1_usize..60,
         ) {
-            let mut queue = Outbound::default();
-            for message in &sent {
-                Frame.encode(message, &mut Output::new(&mut queue, &[b' '; 29], 0));
-            }
-            let wire = queue.as_single().unwrap_or_default().to_vec();
-            prop_assert_eq!(messages(wire.chunks(size), 54), (sent, None));
+            let wire = wire(|output| sent.iter().for_each(|message| drop(Frame.encode(message, output))));
+            prop_assert_eq!(messages::<Frame>(wire.chunks(size), 54), (sent, None));
         }
     }
 }

@@ -1,15 +1,19 @@
 //! Codecs: bytes in, messages out, and back. No sockets, no clock, no callbacks: everything here is tested in memory.
 //!
 //! A protocol is a type. One value of it lives with each connection and is its codec: [`Codec::receive`] turns bytes
-//! into messages, [`Encode::encode`] turns what the app sends into bytes on an [`Output`].
+//! into messages, [`Encode::encode`] turns what the app sends into bytes on an [`Output`]. Protocols of users' own come
+//! through a simpler door, [`Protocol`].
 //!
-//! Invariants:
+//! Invariants of ours:
 //! * `receive` is resumable at every byte and looks at each byte once;
 //! * limits are checked on declared sizes, before the bytes arrive;
 //! * a codec at rest fits in eight bytes ([`Codec::park`]), so an idle connection owns no memory for it.
 
 pub(crate) mod broadcast;
+pub(crate) mod custom;
 pub(crate) mod datagram;
+#[cfg(test)]
+mod fed;
 pub(crate) mod file;
 pub(crate) mod frame;
 pub(crate) mod http;
@@ -22,15 +26,17 @@ pub(crate) mod warm;
 pub(crate) mod websocket;
 
 use std::convert::Infallible;
+use std::fmt;
 
 use broadcast::{Edition, Editions};
+pub use custom::Protocol;
 use output::Output;
 
 /// A protocol: what is between the bytes of a connection and its messages.
 ///
-/// Implemented by [`Http`](crate::Http), [`Websocket`](crate::Websocket), [`Tcp`](crate::Tcp), [`Text`](crate::Text) and
-/// [`Frame`](crate::Frame); sealed for now, protocols of your own come later.
-#[doc(alias = "ProtocolInterface")]
+/// Implemented by [`Http`](crate::Http), [`Websocket`](crate::Websocket), [`Tcp`](crate::Tcp), [`Text`](crate::Text),
+/// [`Frame`](crate::Frame), and every protocol of your own that implements [`Protocol`]. It cannot be implemented
+/// otherwise.
 pub trait Codec: sealed::Sealed + Default + 'static {
     /// What `on_message` receives.
     type Message: 'static;
@@ -51,10 +57,19 @@ pub trait Codec: sealed::Sealed + Default + 'static {
     /// connection encodes it for itself. What has no state cannot do otherwise.
     #[doc(hidden)]
     const ALIKE: bool = size_of::<Self>() == 0;
+    /// Whether it is a user's: its methods may fail and panic, and nothing is borrowed while they run.
+    #[doc(hidden)]
+    const CUSTOM: bool = false;
 
     /// Looks at the bytes that follow those consumed so far, up to the end of the next message.
     #[doc(hidden)]
     fn receive(&mut self, input: &[u8], limits: &Limits, output: &mut Output<'_>) -> Step<Self::Message, Self::Signal>;
+
+    /// Takes a package whose length was told by a [`Step::Part`], whole.
+    #[doc(hidden)]
+    fn complete(&mut self, _package: &[u8]) -> Step<Self::Message, Self::Signal> {
+        Step::More { consumed: 0 }
+    }
 
     /// The callback for a signal has returned, and the connection stands: does what follows, and answers what the app is
     /// to be told next.
@@ -148,16 +163,48 @@ pub trait Codec: sealed::Sealed + Default + 'static {
 }
 
 /// What can be sent over a protocol: `connection.send(message)` compiles when the protocol encodes `M`.
+///
+/// A [`Protocol`] of your own implements it for each type that it sends, as PHP's `encode`:
+///
+/// ```
+/// use workerman::{Encode, Encoded, Output, Protocol, Result};
+///
+/// /// One byte each.
+/// #[derive(Default)]
+/// struct Bytes;
+///
+/// impl Protocol for Bytes {
+///     type Message = u8;
+///
+///     fn input(&mut self, _buffer: &[u8]) -> Result<Option<usize>> {
+///         Ok(Some(1))
+///     }
+///
+///     fn decode(&mut self, package: &[u8]) -> Result<u8> {
+///         Ok(package[0])
+///     }
+/// }
+///
+/// impl Encode<u8> for Bytes {
+///     fn encode(&mut self, message: u8, output: &mut Output<'_>) -> Encoded {
+///         output.bytes(&[message]);
+///         Encoded::Done
+///     }
+/// }
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{M}` cannot be sent over `{Self}`",
     label = "not a message of this protocol",
     note = "an `Http` connection sends a `Response`, a `ServerSentEvents` (or a reference to one), a `Chunk`, text or bytes",
     note = "a `Websocket` connection sends text, bytes or a `Message`, and a `Response` as the answer to its handshake",
-    note = "a `Tcp`, `Text` or `Frame` connection sends text or bytes: `&str`, `String`, `&[u8]`, `Vec<u8>`"
+    note = "a `Tcp`, `Text` or `Frame` connection sends text or bytes: `&str`, `String`, `&[u8]`, `Vec<u8>`",
+    note = "a protocol of your own sends what it implements `Encode` for"
 )]
 pub trait Encode<M>: Codec {
-    /// Appends the message's bytes to `output`, or says why it has no place on this connection now.
-    #[doc(hidden)]
+    /// Appends the message's bytes to `output`, or says why not. A message without bytes sends nothing.
+    ///
+    /// If it does not end in [`Encoded::Done`], what it has written is taken back. A panic costs the connection, as
+    /// [`Encoded::Failed`] does.
     fn encode(&mut self, message: M, output: &mut Output<'_>) -> Encoded;
 
     /// Makes it ready for many connections.
@@ -226,8 +273,16 @@ pub enum Step<M, S = Infallible> {
         /// What it is.
         signal: S,
     },
+    /// A message of `length` bytes has begun, and its end is not there yet. When it is, [`Codec::complete`] is given the
+    /// whole of it, and nothing is asked before.
+    Part {
+        /// Bytes from the first that was not consumed.
+        length: usize,
+    },
     /// The peer broke the protocol. What is to be said about it lies in the output; nothing more will be read.
     Refused(&'static str),
+    /// The same in a protocol that has no words for it, or its codec has failed: the app is told.
+    Failed(Box<str>),
 }
 
 impl<M, S> Step<M, S> {
@@ -239,21 +294,46 @@ impl<M, S> Step<M, S> {
             | Self::Head { consumed, .. }
             | Self::Piece { consumed, .. }
             | Self::Signal { consumed, .. } => *consumed += before,
-            Self::Refused(_) => {}
+            Self::Part { length } => *length += before,
+            Self::Refused(_) | Self::Failed(_) => {}
         }
         self
     }
 }
 
 /// What [`Encode::encode`] came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+///
+/// A `Result` converts into it, so that the last expression may be one:
+///
+/// ```
+/// use workerman::Encoded;
+///
+/// let number: Encoded = "7".parse::<u32>().map(|number| assert_eq!(number, 7)).into();
+/// assert_eq!(number, Encoded::Done);
+/// let other: Encoded = "seven".parse::<u32>().map(drop).into();
+/// assert_eq!(other, Encoded::Failed("invalid digit found in string".to_owned()));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Encoded {
-    /// The bytes are in the output.
+    /// The bytes are in the output; `send` answers `Sent` or `Queued`.
     Done,
-    /// The codec keeps the message until it may be sent.
+    /// The codec keeps the message until it may be sent; `send` answers `Queued`.
     Kept,
-    /// The message belongs to no request or stream of this connection, for this reason; nothing was written.
+    /// The message has no place on this connection now, for this reason, which is logged once for each connection; `send`
+    /// answers `Dropped`.
     Stray(&'static str),
+    /// The message cannot be encoded, for this reason, and the connection ends: `on_error` is called with
+    /// [`PROTOCOL_FAIL`](crate::PROTOCOL_FAIL), and `send` answers `Closed`.
+    Failed(String),
+}
+
+impl<E: fmt::Display> From<Result<(), E>> for Encoded {
+    fn from(result: Result<(), E>) -> Self {
+        match result {
+            Ok(()) => Self::Done,
+            Err(error) => Self::Failed(error.to_string()),
+        }
+    }
 }
 
 /// Where a message came in, in plain numbers: a message may leave its thread, and what these name may not.
@@ -351,6 +431,8 @@ pub(crate) fn clear() {
 }
 
 pub(crate) mod sealed {
-    /// Keeps [`Codec`](super::Codec) ours until protocols of users' own have a door of their own.
+    /// Keeps [`Codec`](super::Codec) ours: users implement [`Protocol`](super::Protocol).
     pub trait Sealed {}
+
+    impl<P: super::Protocol> Sealed for P {}
 }

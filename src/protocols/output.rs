@@ -23,7 +23,29 @@ pub(crate) const OWNED_FROM: usize = 16 * 1024;
 /// The tail is closed once it is this long, so that a long queue is freed piece by piece.
 const TAIL_LIMIT: usize = 64 * 1024;
 
-/// Where a codec writes. Everything written in one go leaves in order and unbroken.
+/// Where a codec writes a message. Everything written in one go leaves in order and unbroken.
+///
+/// It is an `io::Write` too, which never fails, so `write!` and whatever writes to that can be used.
+///
+/// ```
+/// # use workerman::{Encode, Encoded, Output, Protocol, Result};
+/// # #[derive(Default)]
+/// # struct Replies;
+/// # impl Protocol for Replies {
+/// #     type Message = Vec<u8>;
+/// #     fn input(&mut self, buffer: &[u8]) -> Result<Option<usize>> { Ok(Some(buffer.len())) }
+/// #     fn decode(&mut self, package: &[u8]) -> Result<Vec<u8>> { Ok(package.to_vec()) }
+/// # }
+/// use std::io::Write as _;
+///
+/// impl Encode<Vec<u8>> for Replies {
+///     fn encode(&mut self, body: Vec<u8>, output: &mut Output<'_>) -> Encoded {
+///         let head = write!(output, "{:010}", body.len());
+///         output.owned(body);
+///         head.into()
+///     }
+/// }
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Output<'a> {
@@ -91,21 +113,39 @@ impl<'a> Output<'a> {
         }
     }
 
-    /// Appends a part of shared bytes: long parts are not copied, however many connections they go to.
+    /// Appends a part of shared bytes: long parts are not copied, however many connections they go to. Of a range that is
+    /// not within them, nothing is appended.
     pub fn shared(&mut self, bytes: &Arc<[u8]>, range: Range<usize>) {
         self.queue.push_shared(bytes, range);
     }
 
-    /// Appends a part of a file, which is read piece by piece as the peer takes it. Should the file turn out to be shorter,
-    /// the connection ends where it does.
+    /// Appends a part of a file, by the offsets of its bytes, which is read piece by piece as the peer takes it. Should the
+    /// file turn out to be shorter, the connection ends where it does, and `on_error` is called with
+    /// [`SEND_FAIL`](crate::SEND_FAIL).
     pub fn file(&mut self, file: File, range: Range<u64>) {
         self.queue.push_file(file, range);
+    }
+
+    /// Has the connection close once all that was written so far, and with this message, has left.
+    pub fn close_after(&mut self) {
+        self.after = After::Close;
     }
 
     /// The buffer that [`Output::bytes`] appends to, for codecs that format in place.
     #[inline]
     pub(crate) fn tail(&mut self) -> Tail<'_> {
         Tail { start: self.queue.tail.len(), queue: self.queue }
+    }
+}
+
+impl io::Write for Output<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.bytes(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -122,6 +162,14 @@ pub(crate) struct Outbound {
     len: usize,
     /// A file had its turn, and goes on in the next.
     resting: bool,
+}
+
+/// An end of a queue.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Mark {
+    parts: usize,
+    tail: usize,
+    len: usize,
 }
 
 #[derive(Debug)]
@@ -326,6 +374,24 @@ impl Outbound {
         self.tail.capacity() + self.parts.capacity() * size_of::<Part>()
     }
 
+    /// Where it ends now.
+    pub(crate) fn mark(&self) -> Mark {
+        Mark { parts: self.parts.len(), tail: self.tail.len(), len: self.len }
+    }
+
+    /// Takes back what was appended since. Nothing may have left meanwhile.
+    pub(crate) fn rewind(&mut self, mark: Mark) {
+        if let Some(first) = self.parts.drain(mark.parts.min(self.parts.len())..).next() {
+            // If there was a tail, it has become the first part behind the mark.
+            self.tail = match first {
+                Part::Owned(tail) if mark.tail > 0 => tail,
+                _ => Vec::new(),
+            };
+        }
+        self.tail.truncate(mark.tail);
+        self.len = mark.len;
+    }
+
     fn close_tail(&mut self) {
         if !self.tail.is_empty() {
             let tail = std::mem::replace(&mut self.tail, pool::take());
@@ -412,6 +478,41 @@ mod tests {
             assert_eq!(queue.len(), expected.len());
             assert_eq!(drain(&mut queue, step), expected);
             assert!(queue.is_empty());
+        }
+    }
+
+    type Filling = fn(&mut Outbound, &Arc<[u8]>);
+
+    #[test]
+    fn what_is_taken_back_was_never_there() {
+        let shared: Arc<[u8]> = vec![b's'; 3000].into();
+        let fillings: [Filling; 5] = [
+            |_, _| {},
+            |queue, _| queue.push(b"small"),
+            |queue, shared| queue.push_shared(shared, 0..3000),
+            |queue, _| queue.push_owned(vec![b'o'; 20_000]),
+            |queue, _| queue.push(&[b'l'; 70_000]),
+        ];
+        for before in fillings {
+            for first in fillings {
+                for second in fillings {
+                    for sent in [0, 1] {
+                        let (mut queue, mut other) = (Outbound::default(), Outbound::default());
+                        for queue in [&mut queue, &mut other] {
+                            before(queue, &shared);
+                            queue.advance(sent.min(queue.len()));
+                        }
+                        let mark = queue.mark();
+                        first(&mut queue, &shared);
+                        second(&mut queue, &shared);
+                        queue.rewind(mark);
+                        queue.push(b"end");
+                        other.push(b"end");
+                        assert_eq!(queue.len(), other.len());
+                        assert_eq!(drain(&mut queue, 1000), drain(&mut other, 1000));
+                    }
+                }
+            }
         }
     }
 

@@ -40,7 +40,7 @@ impl Codec for Text {
         let new = input.get(self.scanned..).unwrap_or_default();
         let length = memchr(b'\n', new).map(|at| self.scanned + at + 1);
         if length.unwrap_or(input.len()) > limits.max_package_size {
-            return Step::Refused("the line is longer than max_package_size");
+            return Step::Failed("the line is longer than max_package_size".into());
         }
         let Some(consumed) = length else {
             self.scanned = input.len();
@@ -84,31 +84,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::protocols::output::Outbound;
+    use crate::protocols::fed::{messages, wire};
 
-    /// The lines in pieces that arrive one after the other, and whether the end was a refusal.
+    /// The lines, and whether the end was a refusal.
     fn lines<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, max_package_size: usize) -> (Vec<String>, bool) {
-        let (mut codec, mut lines, mut waiting) = (Text::default(), Vec::new(), Vec::new());
-        let limits = Limits { max_package_size, ..Limits::default() };
-        for piece in pieces {
-            waiting.extend_from_slice(piece);
-            let mut done = 0;
-            loop {
-                let mut queue = Outbound::default();
-                match codec.receive(&waiting[done..], &limits, &mut Output::new(&mut queue, &[b' '; 29], 0)) {
-                    Step::Message { consumed, message } => {
-                        done += consumed;
-                        lines.push(message);
-                    }
-                    Step::More { consumed: 0 } => break,
-                    Step::Refused(_) => return (lines, true),
-                    other => panic!("{other:?}"),
-                }
-            }
-            waiting.drain(..done);
-            codec = Text::unpark(codec.park().unwrap());
-        }
-        (lines, false)
+        let (lines, refusal) = messages::<Text>(pieces, max_package_size);
+        (lines, refusal.is_some())
     }
 
     #[test]
@@ -144,11 +125,7 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_sent_comes_back(sent in vec("[^\r\n]{0,20}", 0..9), size in 1_usize..30) {
-            let mut queue = Outbound::default();
-            for line in &sent {
-                Text::default().encode(line, &mut Output::new(&mut queue, &[b' '; 29], 0));
-            }
-            let wire = queue.as_single().unwrap_or_default().to_vec();
+            let wire = wire(|output| sent.iter().for_each(|line| drop(Text::default().encode(line, output))));
             prop_assert_eq!(lines(wire.chunks(size), 100), (sent, false));
         }
     }

@@ -36,6 +36,7 @@ pub(super) fn message<P: Datagram + Encode<M>, M>(key: Key, peer: SocketAddr, me
         Encoded::Done => datagram_of(key, peer, &mut queue),
         Encoded::Kept => dropped(key, peer, "a datagram cannot wait for its protocol".into()),
         Encoded::Stray(reason) => dropped(key, peer, reason.into()),
+        Encoded::Failed(reason) => dropped(key, peer, reason.into()),
     };
     queue.reset();
     registry().spare.set(queue);

@@ -112,7 +112,8 @@ impl<P: Codec> Worker<P> {
     }
 
     /// Called when a message cannot be sent, with [`SEND_FAIL`](crate::SEND_FAIL) and a text: the send buffer is full,
-    /// or the peer is gone. What is dropped inside an `on_error` raises no other, whichever connection it was for: there
+    /// or the peer is gone. Called with [`PROTOCOL_FAIL`](crate::PROTOCOL_FAIL) when the connection ends because its
+    /// protocol cannot go on. What is dropped inside an `on_error` raises no other, whichever connection it was for: there
     /// `send` alone tells.
     ///
     /// ```

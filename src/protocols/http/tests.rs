@@ -92,7 +92,7 @@ fn feed_app<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, limits: &Limits, in_
                     done += consumed;
                     break;
                 }
-                Step::Head { .. } | Step::Refused(_) => {
+                Step::Head { .. } | Step::Part { .. } | Step::Refused(_) | Step::Failed(_) => {
                     let answer = String::from_utf8(queue.as_single().unwrap().to_vec()).unwrap();
                     assert!(answer.starts_with("HTTP/1.1 ") && answer.ends_with("\r\n\r\n"), "{answer}");
                     assert!(answer.contains("\r\nConnection: close\r\nContent-Length: 0\r\n"), "{answer}");

@@ -281,6 +281,8 @@ impl Websocket {
                 self.end();
                 Step::Refused(reason)
             }
+            // HTTP has neither.
+            Step::Part { .. } | Step::Failed(_) => Step::More { consumed: 0 },
             Step::Message { consumed, message: request } => match handshake::examine(&request, limits.deflate) {
                 Ok(asked) => {
                     self.rest().asked = Some(asked);
