@@ -15,6 +15,8 @@ mod performance {}
 mod porting {}
 #[doc = include_str!("../docs/proxy.md")]
 mod proxy {}
+#[doc = include_str!("../docs/protocols.md")]
+mod protocols {}
 #[cfg(feature = "session")]
 #[doc = include_str!("../docs/sessions.md")]
 mod sessions {}

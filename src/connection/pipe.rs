@@ -16,7 +16,7 @@
 //! paused before its next message, so one message at most waits beyond the limit of the send buffer.
 
 use super::TcpConnection;
-use super::driver::Event;
+use super::event::Event;
 use super::lifecycle;
 use super::state::{Flags, state, visit};
 use super::status::{SendStatus, Status};
