@@ -14,8 +14,8 @@ use std::rc::Rc;
 use outside::{PATIENCE, start_example};
 use support::Log;
 use workerman::{
-    Datagram, Frame, PROTOCOL_FAIL, PanicPolicy, SEND_FAIL, SendStatus, Tcp, Text, Timer, UdpConnection, UdpWorker,
-    Worker,
+    Datagram, Encode, Encoded, Frame, Output, PROTOCOL_FAIL, PanicPolicy, Protocol, SEND_FAIL, SendStatus, Tcp, Text,
+    Timer, UdpConnection, UdpWorker, Worker,
 };
 
 /// The longest message in a datagram of IPv4.
@@ -226,6 +226,75 @@ fn a_panic_or_an_error_costs_the_rest_of_its_datagram() {
     });
     run(PanicPolicy::CloseConnection);
     assert_eq!([1, 3, 5].map(|_| receive_text(&client)), ["1\n", "3\n", "5\n"]);
+}
+
+/// A digit says how many bytes follow; "x" in them is refused, "!" a bug.
+#[derive(Default)]
+struct Digits;
+
+impl Protocol for Digits {
+    type Message = String;
+
+    fn input(&mut self, buffer: &[u8]) -> workerman::Result<Option<usize>> {
+        Ok(Some(1 + usize::from(buffer[0].checked_sub(b'0').ok_or("no digit")?)))
+    }
+
+    fn decode(&mut self, package: &[u8]) -> workerman::Result<String> {
+        assert!(!package.contains(&b'!'), "a bug");
+        match package.contains(&b'x') {
+            true => Err("an x".into()),
+            false => Ok(str::from_utf8(&package[1..])?.to_owned()),
+        }
+    }
+}
+
+impl Encode<&str> for Digits {
+    fn encode(&mut self, message: &str, output: &mut Output<'_>) -> Encoded {
+        output.bytes(b"partly ");
+        if message == "fail" {
+            return Encoded::Failed("it cannot be said".to_owned());
+        }
+        assert!(message != "panic", "a bug");
+        output.bytes(message.as_bytes());
+        Encoded::Done
+    }
+}
+
+#[test]
+fn a_protocol_of_ones_own_costs_its_datagram_when_it_fails() {
+    let worker = worker::<Digits>();
+    let client = client(worker);
+    send(&client, &[b"1a2bc0", b"1d1x1e", b"1f1!1g", b"#", b"9h", b"1i4fail5panic4stop"]);
+    let events = Log::default();
+    let log = events.clone();
+    worker.on_message(move |connection, message| {
+        log.add(format!("{message} {:?}", connection.send(&*message)));
+        if message == "stop" {
+            Worker::stop_all();
+        }
+    });
+    let log = events.clone();
+    worker.on_error(move |_, code, text| log.add(format!("{code} {text}")));
+    run(PanicPolicy::CloseConnection);
+    let expected = [
+        "a Sent",
+        "bc Sent",
+        " Sent",
+        "d Sent",
+        "3 an x",
+        "f Sent",
+        "3 a bug",
+        "3 no digit",
+        "i Sent",
+        "fail Dropped",
+        "2 it cannot be said",
+        "panic Dropped",
+        "2 a bug",
+        "stop Sent",
+    ];
+    assert_eq!(events.take(), expected);
+    let answers = ["a", "bc", "", "d", "f", "i", "stop"].map(|message| format!("partly {message}"));
+    assert_eq!([(); 7].map(|()| receive_text(&client)), answers);
 }
 
 #[test]

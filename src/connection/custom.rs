@@ -49,13 +49,13 @@ impl<P: Protocol> Codec for P {
 }
 
 /// The codec of a new connection.
-pub(super) fn make<P: Codec>() -> Result<P, Box<str>> {
+pub(crate) fn make<P: Codec>() -> Result<P, Box<str>> {
     if P::CUSTOM { guard::<P, _>(|| Ok(P::default())) } else { Ok(P::default()) }
 }
 
 /// Lets a codec write a message.
 #[inline(always)]
-pub(super) fn encode<P: Encode<M>, M>(codec: &mut P, message: M, output: &mut Output<'_>) -> Encoded {
+pub(crate) fn encode<P: Encode<M>, M>(codec: &mut P, message: M, output: &mut Output<'_>) -> Encoded {
     if P::CUSTOM { encode_guarded(codec, message, output) } else { codec.encode(message, output) }
 }
 

@@ -11,7 +11,7 @@ mod broadcast;
 mod callbacks;
 #[cfg(feature = "session")]
 pub(crate) mod companion;
-mod custom;
+pub(crate) mod custom;
 mod deadline;
 mod defaults;
 mod driver;

@@ -9,11 +9,12 @@ use super::frame::Frame;
 use super::output::{Outbound, Output};
 use super::tcp::Tcp;
 use super::text::Text;
-use super::{Codec, Limits, Step};
+use super::{Codec, Limits, Protocol, Step};
 
 /// A protocol that can be spoken over UDP: each of its messages stands for itself.
 ///
-/// [`Tcp`] stands for bytes as they are: a datagram is a message. [`Text`] and [`Frame`] may have several in one.
+/// [`Tcp`] stands for bytes as they are: a datagram is a message. [`Text`], [`Frame`] and every
+/// [`Protocol`] of your own may have several in one.
 ///
 /// ```
 /// use workerman::{Datagram, Frame, Tcp, Text};
@@ -32,7 +33,7 @@ use super::{Codec, Limits, Step};
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be spoken over UDP",
     label = "not a protocol of datagrams",
-    note = "a `UdpWorker` speaks `Tcp` (a datagram is a message), `Text` or `Frame`",
+    note = "a `UdpWorker` speaks `Tcp` (a datagram is a message), `Text`, `Frame` or a `Protocol` of your own",
     note = "`Http` and `Websocket` need connections: make a `Worker`"
 )]
 pub trait Datagram: Codec<Signal = Infallible> {
@@ -52,6 +53,8 @@ impl Datagram for Tcp {
 impl Datagram for Text {}
 
 impl Datagram for Frame {}
+
+impl<P: Protocol> Datagram for P {}
 
 /// No answer to a datagram has a date.
 const NO_DATE: [u8; 29] = [b' '; 29];

@@ -10,7 +10,7 @@ use rustix::io::Errno;
 
 use super::outgoing::Given;
 use super::registry::{registry, with_entry, with_socket};
-use crate::connection::{Reporting, SEND_FAIL, SendStatus};
+use crate::connection::{Reporting, SEND_FAIL, SendStatus, custom};
 use crate::protocols::datagram::Datagram;
 use crate::protocols::output::{Outbound, Output};
 use crate::protocols::{Encode, Encoded};
@@ -30,7 +30,10 @@ pub(super) fn message<P: Datagram + Encode<M>, M>(key: Key, peer: SocketAddr, me
     }
     let mut queue = registry().spare.take();
     let date = reactor::get().clock.date();
-    let encoded = P::default().encode(message, &mut Output::new(&mut queue, &date, 0));
+    let encoded = match custom::make::<P>() {
+        Ok(mut codec) => custom::encode(&mut codec, message, &mut Output::new(&mut queue, &date, 0)),
+        Err(reason) => Encoded::Failed(reason.into_string()),
+    };
     let status = match encoded {
         Encoded::Done if queue.is_empty() && P::nothing().is_none() => SendStatus::Sent,
         Encoded::Done => datagram_of(key, peer, &mut queue),
