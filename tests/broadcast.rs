@@ -14,8 +14,8 @@ use client::{Frame, frames, handshake, open, text};
 use support::{Depth, Log, OnDrop, get, keep};
 use workerman::testing::{Peer, Simulation};
 use workerman::{
-    Broadcast, Codec, Encode, Frame as FrameProtocol, Http, Message, Response, SendStatus, ServerSentEvents, Tcp, Text,
-    Timer, Websocket, WebsocketType, Worker,
+    Broadcast, Codec, Encode, Encoded, Frame as FrameProtocol, Http, Message, Output, PanicPolicy, Protocol, Response,
+    SendStatus, ServerSentEvents, Tcp, Text, Timer, Websocket, WebsocketType, Worker,
 };
 
 fn counts(told: Broadcast) -> [usize; 3] {
@@ -325,4 +325,41 @@ fn a_message_for_a_thousand_is_encoded_once_and_kept_once() {
     assert!(cost.bytes_max < 1_000_000, "{cost:?}");
     assert!(worker.connections().all(|connection| connection.send_buffer_queue_size() == 20_004));
     assert_eq!(worker.connections().next().map(|connection| connection.send("x")), Some(SendStatus::Queued));
+}
+
+/// A protocol of one's own without state, which cannot encode everything.
+#[derive(Default)]
+struct Picky;
+
+impl Protocol for Picky {
+    type Message = Vec<u8>;
+
+    fn input(&mut self, buffer: &[u8]) -> workerman::Result<Option<usize>> {
+        Ok(Some(buffer.len()))
+    }
+
+    fn decode(&mut self, package: &[u8]) -> workerman::Result<Vec<u8>> {
+        Ok(package.to_vec())
+    }
+}
+
+impl Encode<&str> for Picky {
+    fn encode(&mut self, message: &str, output: &mut Output<'_>) -> Encoded {
+        assert!(message != "panic", "as asked");
+        output.bytes(message.as_bytes());
+        if message == "fail" { Encoded::Failed("as asked".into()) } else { Encoded::Done }
+    }
+}
+
+#[test]
+fn a_message_that_cannot_be_encoded_reaches_nobody_and_costs_nobody() {
+    let sim = Simulation::new();
+    Worker::set_panic_policy(PanicPolicy::CloseConnection);
+    let worker = Worker::<Picky>::new("");
+    let peers = [sim.connect(worker), sim.connect(worker)];
+    assert_eq!(counts(worker.broadcast("panic")), [0, 0, 0]);
+    assert_eq!(counts(worker.broadcast("fail")), [0, 0, 0]);
+    assert_eq!(counts(worker.broadcast("fine")), [2, 0, 0]);
+    sim.run();
+    assert!(peers.iter().all(|peer| peer.read() == b"fine"));
 }

@@ -236,14 +236,15 @@ impl Protocol for Digits {
     type Message = String;
 
     fn input(&mut self, buffer: &[u8]) -> workerman::Result<Option<usize>> {
-        Ok(Some(1 + usize::from(buffer[0].checked_sub(b'0').ok_or("no digit")?)))
+        let first = buffer.first().ok_or("nothing")?;
+        Ok(Some(1 + usize::from(first.checked_sub(b'0').ok_or("no digit")?)))
     }
 
     fn decode(&mut self, package: &[u8]) -> workerman::Result<String> {
         assert!(!package.contains(&b'!'), "a bug");
         match package.contains(&b'x') {
             true => Err("an x".into()),
-            false => Ok(str::from_utf8(&package[1..])?.to_owned()),
+            false => Ok(str::from_utf8(package.get(1..).unwrap_or_default())?.to_owned()),
         }
     }
 }

@@ -9,7 +9,7 @@
 
 use super::state::{Visit, visit};
 use super::status::{SendStatus, Status};
-use super::{TcpConnection, write};
+use super::{TcpConnection, custom, write};
 use crate::callback::CallbackResult;
 use crate::error::BoxError;
 use crate::protocols::broadcast::Editions;
@@ -78,11 +78,13 @@ where
     if !P::ALIKE {
         return walk::<P>(worker, but, |key| send::<P, M>(key, max_missed, &message));
     }
-    let mut editions = P::editions(message);
-    if let Some(reason) = editions.objection() {
-        log::error!("a message cannot be broadcast: {reason}");
-        return Broadcast::default();
-    }
+    let mut editions = match custom::editions::<P, M>(message) {
+        Ok(editions) => editions,
+        Err(reason) => {
+            log::error!("a message cannot be broadcast: {reason}");
+            return Broadcast::default();
+        }
+    };
     walk::<P>(worker, but, |key| {
         let (status, touched) = visit(key, |visit| visit.hear::<P>(&mut editions, max_missed)).flatten()?;
         if touched {
@@ -118,7 +120,7 @@ where
         return Some(status);
     }
     let message = message.clone();
-    Some(write::transmit(key, 0, write::Limit::Ignore, |codec: &mut P, output| codec.encode(message, output)))
+    Some(write::transmit(key, 0, write::Limit::Ignore, |codec: &mut P, output| custom::encode(codec, message, output)))
 }
 
 impl Visit<'_> {

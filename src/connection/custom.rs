@@ -10,6 +10,7 @@ use std::convert::Infallible;
 
 use crate::callback;
 use crate::error::Result;
+use crate::protocols::broadcast::Editions;
 use crate::protocols::output::{After, Output};
 use crate::protocols::{Codec, Encode, Encoded, Limits, Protocol, Step};
 
@@ -68,6 +69,15 @@ fn encode_guarded<P: Encode<M>, M>(codec: &mut P, message: M, output: &mut Outpu
         output.after = After::Stay;
     }
     encoded
+}
+
+/// Makes a message ready for many connections, or says why it cannot.
+pub(super) fn editions<P: Encode<M>, M>(message: M) -> Result<Editions, Box<str>> {
+    let editions = if P::CUSTOM { guard::<P, _>(|| Ok(P::editions(message)))? } else { P::editions(message) };
+    match editions.objection() {
+        None => Ok(editions),
+        Some(reason) => Err(reason.into()),
+    }
 }
 
 /// Runs what is made of a user's methods; answers why one has failed. What an error says is user code as well.

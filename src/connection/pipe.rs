@@ -16,6 +16,7 @@
 //! paused before its next message, so one message at most waits beyond the limit of the send buffer.
 
 use super::TcpConnection;
+use super::custom;
 use super::event::Event;
 use super::lifecycle;
 use super::state::{Flags, state, visit};
@@ -94,7 +95,8 @@ impl<P: Codec> TcpConnection<P> {
 
 /// Sends a message on, however full the other's buffer is, and lets the next one wait until there is room.
 fn pass<P: Codec, Q: Encode<P::Message>>(from: TcpConnection<P>, to: TcpConnection<Q>, message: P::Message) {
-    let status = write::transmit(to.key, 0, Limit::Ignore, |codec: &mut Q, output| codec.encode(message, output));
+    let status =
+        write::transmit(to.key, 0, Limit::Ignore, |codec: &mut Q, output| custom::encode(codec, message, output));
     match status {
         SendStatus::Sent => {}
         SendStatus::Queued => {

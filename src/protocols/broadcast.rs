@@ -1,6 +1,7 @@
 //! A message for many connections, in the editions that they need: each is made once, when it is first needed, and its
 //! bytes are shared.
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -25,7 +26,7 @@ enum Kind {
     /// As text or bytes, compressed or not.
     Frames(Frames),
     /// There are none, for this reason.
-    Nothing(&'static str),
+    Nothing(Cow<'static, str>),
 }
 
 impl Editions {
@@ -37,8 +38,9 @@ impl Editions {
         let after = output.after;
         Self(match (encoded, queue.to_shared()) {
             (Encoded::Done, Some(bytes)) if after == After::Stay => Kind::Bytes(bytes),
-            (Encoded::Stray(reason), _) => Kind::Nothing(reason),
-            _ => Kind::Nothing("it is more than bytes"),
+            (Encoded::Stray(reason), _) => Kind::Nothing(reason.into()),
+            (Encoded::Failed(reason), _) => Kind::Nothing(reason.into()),
+            _ => Kind::Nothing("it is more than bytes".into()),
         })
     }
 
@@ -51,8 +53,8 @@ impl Editions {
     }
 
     /// Why the message is nothing for many.
-    pub(crate) fn objection(&self) -> Option<&'static str> {
-        if let Kind::Nothing(reason) = self.0 { Some(reason) } else { None }
+    pub(crate) fn objection(&self) -> Option<&str> {
+        if let Kind::Nothing(reason) = &self.0 { Some(reason) } else { None }
     }
 
     #[inline]
