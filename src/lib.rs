@@ -70,7 +70,9 @@ mod udp;
 mod worker;
 
 pub use callback::{CallbackResult, PanicPolicy};
-pub use connection::{Broadcast, CONNECT_FAIL, Deadlines, PROTOCOL_FAIL, SEND_FAIL, SendStatus, Status, TcpConnection};
+pub use connection::{
+    Broadcast, CONNECT_FAIL, Deadlines, PROTOCOL_FAIL, SEND_FAIL, SendStatus, Status, TcpConnection, UpgradeError,
+};
 pub use error::{BoxError, Error, Result};
 pub use protocols::datagram::Datagram;
 pub use protocols::frame::Frame;

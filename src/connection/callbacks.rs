@@ -1,11 +1,15 @@
 //! The callbacks of a worker, or of a connection of its own, by their types.
 
+use std::any::Any;
 use std::fmt;
+use std::rc::Rc;
 
 use super::TcpConnection;
+use super::state::{Flags, visit};
 use crate::callback::Slot;
 use crate::error::BoxError;
 use crate::protocols::{Codec, SIGNALS};
+use crate::reactor::Key;
 
 pub(super) type EventFn<P> = dyn FnMut(TcpConnection<P>) -> Result<(), BoxError>;
 pub(super) type MessageFn<P> = dyn FnMut(TcpConnection<P>, <P as Codec>::Message) -> Result<(), BoxError>;
@@ -50,6 +54,31 @@ impl<P: Codec> Callbacks<P> {
         let [first, ..] = &self.on_signal;
         self.on_signal.get(nth).unwrap_or(first)
     }
+}
+
+/// The connection's own callbacks, made at first use.
+pub(super) fn make_own_callbacks<P: Codec>(key: Key) -> Option<Rc<Callbacks<P>>> {
+    if let Some(callbacks) = own_callbacks(key) {
+        return Some(callbacks);
+    }
+    let callbacks = Rc::new(Callbacks::<P>::default());
+    visit(key, |visit| {
+        visit.flags.set(Flags::OWN_CALLBACKS);
+        let all = &mut visit.extra().callbacks;
+        all.reserve_exact(1);
+        all.push(Rc::clone(&callbacks) as Rc<dyn Any>);
+        callbacks
+    })
+}
+
+/// Those of this protocol.
+#[inline]
+pub(super) fn own_callbacks<P: Codec>(key: Key) -> Option<Rc<Callbacks<P>>> {
+    let callbacks = visit(key, |visit| match visit.flags.has(Flags::OWN_CALLBACKS) {
+        true => visit.extra.as_ref()?.callbacks.iter().find(|callbacks| callbacks.is::<Callbacks<P>>()).cloned(),
+        false => None,
+    });
+    callbacks.flatten()?.downcast().ok()
 }
 
 impl<P: Codec> fmt::Debug for Callbacks<P> {

@@ -7,7 +7,6 @@
 
 use std::rc::Rc;
 
-use super::driver::Driver;
 use super::state::{Connection, Flags, State, Visit, state, visit};
 use super::status::Status;
 use super::{defaults, lifecycle};
@@ -309,14 +308,14 @@ impl Sweep {
 
 impl State {
     /// The connections whose time is over. The rest decide when to look next.
-    fn expired(&mut self) -> Vec<(Key, Rc<dyn Driver>)> {
+    fn expired(&mut self) -> Vec<Key> {
         let now = now();
         let mut expired = Vec::new();
         let (mut next, mut slot) = (NEVER, 0);
         while let Some((key, connection)) = self.table.next_from(slot) {
             slot = key.slot + 1;
             if connection.deadline <= now {
-                expired.push((key, Rc::clone(&connection.driver)));
+                expired.push(key);
             } else {
                 next = next.min(connection.deadline);
             }
@@ -332,12 +331,12 @@ fn sweep(at: u32) {
     if state().with(|state| state.sweep.next) != at {
         return;
     }
-    for (key, driver) in state().with(State::expired) {
-        let pace = visit(key, |visit| {
+    for key in state().with(State::expired) {
+        let found = visit(key, |visit| {
             visit.deadline = NEVER;
-            std::mem::replace(&mut visit.pace, Pace::Answer)
+            (std::mem::replace(&mut visit.pace, Pace::Answer), Rc::clone(&visit.driver))
         });
-        let Some(pace) = pace else { continue };
+        let Some((pace, driver)) = found else { continue };
         log::debug!("connection {}: too slow ({pace:?})", key.number());
         match pace {
             Pace::Head | Pace::Body => driver.time_out(key),

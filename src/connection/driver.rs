@@ -1,17 +1,18 @@
 //! Between untyped connections and typed callbacks: one driver for each worker, shared by its connections.
 
-use std::any::{Any, TypeId};
+use std::any::TypeId;
 use std::cell::Cell;
 use std::fmt;
 use std::io;
 use std::rc::Rc;
 
 use super::admission::Admission;
-use super::callbacks::{Callbacks, ErrorFn, EventFn, MessageFn, SignalFn};
+use super::callbacks::{Callbacks, ErrorFn, EventFn, MessageFn, SignalFn, own_callbacks};
 use super::deadline::Deadlines;
 use super::event::Event;
 use super::state::{CodecSlot, Flags, Visit, visit};
 use super::status::Status;
+use super::switched::Switched;
 use super::{PROTOCOL_FAIL, SEND_FAIL, TcpConnection, custom, lifecycle, write};
 use crate::callback::{self, Slot};
 use crate::error::BoxError;
@@ -70,8 +71,16 @@ pub(crate) trait Driver: fmt::Debug {
     /// The codec of a new connection, and what it expects of the peer; or why there is none.
     fn codec(&self) -> Result<(CodecSlot, Pace), Box<str>>;
 
-    /// The worker, as a key of the layer above.
+    /// The worker, as a key of the layer above; [`NOBODY`] for none.
     fn worker(&self) -> Key;
+
+    /// The connection has switched to this protocol: tells the app, of those that `join` the worker that they have come.
+    fn begin(&self, key: Key, join: bool);
+
+    /// Those that had the connection before, for one that has switched.
+    fn as_switched(&self) -> Option<&Switched> {
+        None
+    }
 }
 
 /// How far bytes were decoded.
@@ -89,6 +98,9 @@ impl Fed {
         Self { done, length: 0 }
     }
 }
+
+/// The worker of connections that belong to none.
+pub(super) const NOBODY: Key = Key { slot: u32::MAX, generation: 0 };
 
 impl dyn Driver {
     #[inline]
@@ -119,7 +131,7 @@ impl<P: Codec> Handlers<P> {
     pub(crate) fn new() -> Self {
         Self {
             callbacks: Callbacks::default(),
-            worker: Cell::new(Key { slot: u32::MAX, generation: 0 }),
+            worker: Cell::new(NOBODY),
             deadlines: Cell::default(),
             limits: Cell::new(Limits::of_size(0)),
             admission: Admission::default(),
@@ -140,6 +152,10 @@ impl<P: Codec> Handlers<P> {
         let mut limits = self.limits.get();
         change(&mut limits);
         self.limits.set(limits);
+    }
+
+    pub(super) fn limits(&self) -> Limits {
+        self.limits.get()
     }
 
     /// Runs the connection's own callback, else the worker's, else nothing.
@@ -179,7 +195,7 @@ impl<P: Codec> Handlers<P> {
     #[inline(always)]
     fn settle(&self, key: Key, result: &Result<(), String>) {
         if result.is_err() {
-            self.fail(key);
+            lifecycle::fail(key);
         }
         let reactor = reactor::get();
         // Other callbacks come first to see a raw answer; else the next look at this connection settles it.
@@ -223,7 +239,7 @@ impl<P: Codec> Handlers<P> {
             let (nth, name) = signal.callback();
             let call = |f: &mut SignalFn<P>| f(TcpConnection::new(key), &signal);
             if self.run(own_callbacks(key), name, |callbacks| callbacks.on_signal(nth), call).is_err() {
-                self.fail(key);
+                lifecycle::fail(key);
             }
             self.with_codec(key, |codec, output| next = codec.follow(signal, output));
             reactor::get().settle();
@@ -254,6 +270,7 @@ impl<P: Codec> Driver for Handlers<P> {
                     continue;
                 }
                 Some(Input::Later) => return Fed { done, length },
+                Some(Input::Another) => return Fed::up_to(done),
                 Some(Input::Never) | None => return Fed::up_to(bytes.len()),
             };
             let date = reactor::get().clock.date();
@@ -353,10 +370,15 @@ impl<P: Codec> Driver for Handlers<P> {
             }
             Event::BufferFull => self.run(own, "on_buffer_full", |callbacks| &callbacks.on_buffer_full, plain),
             Event::BufferDrain => self.run(own, "on_buffer_drain", |callbacks| &callbacks.on_buffer_drain, plain),
-            Event::Close => self.run(own, "on_close", |callbacks| &callbacks.on_close, plain),
+            Event::Close => {
+                let result = self.run(own.clone(), "on_close", |callbacks| &callbacks.on_close, plain);
+                // The next to be told may be another worker of this protocol.
+                own.iter().for_each(|own| own.on_close.clear());
+                result
+            }
         };
         if result.is_err() {
-            self.fail(key);
+            lifecycle::fail(key);
         }
     }
 
@@ -413,12 +435,25 @@ impl<P: Codec> Driver for Handlers<P> {
     fn worker(&self) -> Key {
         self.worker.get()
     }
+
+    fn begin(&self, key: Key, join: bool) {
+        if join {
+            self.deliver(key, Event::Connect);
+        }
+        let mut first = None;
+        self.with_codec(key, |codec, _output| first = codec.begin());
+        if let Some(signal) = first {
+            self.deliver_signal(key, signal);
+        }
+    }
 }
 
 /// What a message is stamped with.
 #[inline(always)]
 fn origin(key: Key, ticket: u32) -> Origin {
-    Origin { thread: reactor::number(), slot: key.slot, generation: key.generation, ticket }
+    // Only a session asks which thread it was.
+    let thread = if cfg!(feature = "session") { reactor::number() } else { 0 };
+    Origin { thread, slot: key.slot, generation: key.generation, ticket }
 }
 
 /// Whether more can be decoded now.
@@ -427,6 +462,8 @@ enum Input<P> {
     /// When the answer that the app framed itself has been settled.
     Raw,
     Later,
+    /// By another codec: a callback has switched protocols.
+    Another,
     Never,
 }
 
@@ -437,8 +474,8 @@ impl Visit<'_> {
         if self.status != Status::Established && !self.awaits_farewell() {
             return Input::Never;
         }
-        if self.flags.take(Flags::RAW) {
-            return Input::Raw;
+        if self.flags.has(Flags::RAW | Flags::SWITCHED) {
+            return if self.flags.take(Flags::RAW) { Input::Raw } else { Input::Another };
         }
         let wanted = self.wants_input();
         self.flags.assign(Flags::PENDING, !wanted);
@@ -466,26 +503,4 @@ impl Visit<'_> {
         }
         self.flags.has(Flags::OWN_CALLBACKS)
     }
-}
-
-/// The connection's own callbacks, made at first use.
-pub(super) fn make_own_callbacks<P: Codec>(key: Key) -> Option<Rc<Callbacks<P>>> {
-    if let Some(callbacks) = own_callbacks(key) {
-        return Some(callbacks);
-    }
-    let callbacks = Rc::new(Callbacks::<P>::default());
-    visit(key, |visit| {
-        visit.flags.set(Flags::OWN_CALLBACKS);
-        visit.extra().callbacks = Some(Rc::clone(&callbacks) as Rc<dyn Any>);
-        callbacks
-    })
-}
-
-#[inline]
-fn own_callbacks<P: Codec>(key: Key) -> Option<Rc<Callbacks<P>>> {
-    let callbacks = visit(key, |visit| match visit.flags.has(Flags::OWN_CALLBACKS) {
-        true => visit.extra.as_ref()?.callbacks.clone(),
-        false => None,
-    });
-    callbacks.flatten()?.downcast().ok()
 }

@@ -20,6 +20,7 @@ use super::driver::Driver;
 use super::event::Event;
 use super::state::{CodecSlot, Connection, Extra, Flags, State, Visit, state, visit};
 use super::status::Status;
+use super::switched::Switched;
 use super::write::{self, Flushed};
 use super::{defaults, pipe, read};
 use crate::callback;
@@ -132,6 +133,14 @@ pub(super) fn close_unfinished(key: Key) {
     });
 }
 
+/// A callback of the connection has failed.
+#[cold]
+pub(super) fn fail(key: Key) {
+    if let Some(driver) = visit(key, |visit| Rc::clone(&visit.driver)) {
+        driver.fail(key);
+    }
+}
+
 /// A connection that had begun an `on_close` is forgotten with all it owned. Destructors of users' values run here.
 fn forget(key: Key) {
     let connection = state().with(|state| state.table.remove(key));
@@ -139,8 +148,10 @@ fn forget(key: Key) {
     if connection.flags.has(Flags::OWES) {
         log::info!("connection {}: closed before the answer to a request was complete", key.number());
     }
-    if connection.driver.admission().leave(connection.remote.map(|remote| remote.ip())) {
-        reactor::get().list(Kind::Listener, connection.driver.worker());
+    let driver = &connection.driver;
+    let acceptor = driver.as_switched().map_or(driver, Switched::acceptor);
+    if acceptor.admission().leave(connection.remote.map(|remote| remote.ip())) {
+        reactor::get().list(Kind::Listener, acceptor.worker());
     }
     // Nothing of the user's is in a connection without these.
     if let CodecSlot::Boxed(codec) = std::mem::replace(&mut connection.codec, CodecSlot::Out) {
@@ -149,7 +160,7 @@ fn forget(key: Key) {
     if let Some(extra) = connection.extra.take() {
         let Extra { data, linger: _, timers: _, joints, missed: _, callbacks, failure: _, along } = *extra;
         data.discard();
-        callback::discard(callbacks);
+        callback::discard_all(callbacks);
         callback::discard(along);
         pipe::sever(key, joints);
     }

@@ -23,6 +23,8 @@ mod pipe;
 mod read;
 mod state;
 mod status;
+mod switched;
+mod upgrade;
 mod websocket;
 mod write;
 
@@ -45,6 +47,7 @@ pub use deadline::Deadlines;
 pub(crate) use driver::{Driver, Handlers};
 pub(crate) use lifecycle::{Reporting, clear, close_all, count, destroy_all, install, open};
 pub use status::{CONNECT_FAIL, PROTOCOL_FAIL, SEND_FAIL, SendStatus, Status};
+pub use upgrade::UpgradeError;
 
 /// A connection, by a handle that is copied freely: into closures, timers, maps.
 ///

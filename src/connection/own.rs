@@ -1,11 +1,8 @@
 //! What a connection may have of its own: data, timers, callbacks.
 
-use std::rc::Rc;
-
-use super::callbacks::Callbacks;
-use super::driver;
-use super::state::{Connection, visit};
-use super::{Status, TcpConnection};
+use super::callbacks::{self, Callbacks};
+use super::state::Connection;
+use super::{Status, TcpConnection, lifecycle};
 use crate::callback::{self, CallbackResult};
 use crate::data;
 use crate::protocols::Codec;
@@ -90,18 +87,17 @@ impl<P: Codec> TcpConnection<P> {
     /// ```
     #[doc(alias = "Timer::add")]
     pub fn add_timer<A, C: TimerCallback<A>>(self, interval: impl Interval, mut callback: C) -> TimerId {
-        let driver = visit(self.key, |visit| (visit.status != Status::Closed).then(|| Rc::clone(&visit.driver)));
-        let Some(driver) = driver.flatten() else {
+        if self.status() == Status::Closed {
             callback::discard(callback);
             return TimerId::none();
-        };
+        }
         let interval = interval.nanoseconds();
         let fire = move |number| {
             if self.status() == Status::Closed {
                 return;
             }
             if callback::call("a connection's timer", || callback.call(TimerId::new(number))).is_err() {
-                driver.fail(self.key);
+                lifecycle::fail(self.key);
             }
         };
         let timer_id = timer::start(interval, interval, Box::new(fire));
@@ -216,7 +212,7 @@ impl<P: Codec> TcpConnection<P> {
 
     /// For a connection that is gone nothing is set.
     pub(super) fn callbacks(self, set: impl FnOnce(&Callbacks<P>)) {
-        if let Some(callbacks) = driver::make_own_callbacks::<P>(self.key) {
+        if let Some(callbacks) = callbacks::make_own_callbacks::<P>(self.key) {
             set(&callbacks);
         }
     }

@@ -124,14 +124,29 @@ impl Visit<'_> {
     /// Has another look, within the budget. When there is nothing left, the batch is over.
     #[inline]
     fn go_round(&mut self, end: u64, buffer: &mut [u8]) -> Look {
-        if self.flags.take(Flags::RAW) {
-            return Look::Raw;
+        if self.flags.has(Flags::RAW | Flags::SWITCHED) {
+            return self.go_on_otherwise();
         }
         let look = if self.bytes_read < end { self.look(buffer) } else { Look::Nothing };
         if let Look::Nothing = look {
             self.end_batch();
         }
         look
+    }
+
+    /// A callback has framed an answer itself, or switched protocols. What is left is for the new one, in a visit of its
+    /// own.
+    #[cold]
+    fn go_on_otherwise(&mut self) -> Look {
+        if self.flags.take(Flags::RAW) {
+            return Look::Raw;
+        }
+        self.flags.clear(Flags::SWITCHED);
+        if self.inbound.is_some() {
+            self.flags.set(Flags::PENDING);
+        }
+        self.end_batch();
+        Look::Nothing
     }
 
     /// Reads once, if bytes are wanted and may be there.

@@ -13,6 +13,7 @@ use super::deadline::{NEVER, Sweep};
 use super::driver::Driver;
 use super::pipe::Joints;
 use super::status::Status;
+use super::switched::Known;
 use crate::data::{Bag, Holder};
 use crate::protocols::output::Outbound;
 use crate::protocols::{Codec, Pace, pool};
@@ -41,6 +42,7 @@ pub(crate) struct State {
     pub(super) table: Table<Connection>,
     spare: Spare,
     pub(super) sweep: Sweep,
+    pub(super) switched: Known,
 }
 
 /// A connection that was looked up, and what working on it needs besides: one look-up, however much there is to do.
@@ -220,8 +222,8 @@ pub(super) struct Extra {
     pub(super) joints: Joints,
     /// How many broadcasts in a row found no room.
     pub(super) missed: u32,
-    /// The connection's own callbacks, of its protocol's type.
-    pub(super) callbacks: Option<Rc<dyn Any>>,
+    /// The connection's own callbacks, by the types of the protocols that it has spoken: mostly one.
+    pub(super) callbacks: Vec<Rc<dyn Any>>,
     /// Why its protocol has failed, until `on_error` has been told.
     pub(super) failure: Option<Box<str>>,
     /// What goes along with the next answer.
@@ -230,65 +232,69 @@ pub(super) struct Extra {
 
 /// One bit for each thing to remember.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Flags(u16);
+pub(super) struct Flags(u32);
 
 impl Flags {
     /// Bytes may wait in the transport.
-    pub(super) const READABLE: u16 = 1;
+    pub(super) const READABLE: u32 = 1;
     /// The transport has said that the peer sends no more.
-    pub(super) const READ_CLOSED: u16 = 1 << 1;
+    pub(super) const READ_CLOSED: u32 = 1 << 1;
     /// The app wants no messages now.
-    pub(super) const PAUSED: u16 = 1 << 2;
+    pub(super) const PAUSED: u32 = 1 << 2;
     /// On the reactor's ready list.
-    pub(super) const LISTED: u16 = 1 << 3;
+    pub(super) const LISTED: u32 = 1 << 3;
     /// Flushed when the current callback returns.
-    pub(super) const TOUCHED: u16 = 1 << 4;
+    pub(super) const TOUCHED: u32 = 1 << 4;
     /// Its messages are being handled: flushed after all of them.
-    pub(super) const CORKED: u16 = 1 << 5;
+    pub(super) const CORKED: u32 = 1 << 5;
     /// The last write found no room; an event will tell when there is.
-    pub(super) const BLOCKED: u16 = 1 << 6;
+    pub(super) const BLOCKED: u32 = 1 << 6;
     /// The codec takes no further message before an answer is complete.
-    pub(super) const WAITING: u16 = 1 << 7;
+    pub(super) const WAITING: u32 = 1 << 7;
     /// The codec owes the peer an answer.
-    pub(super) const OWES: u16 = 1 << 8;
+    pub(super) const OWES: u32 = 1 << 8;
     /// The current callback has sent raw bytes as its answer.
-    pub(super) const RAW: u16 = 1 << 9;
+    pub(super) const RAW: u32 = 1 << 9;
     /// The peer sends no more and is owed an answer; a timer limits that.
-    pub(super) const HALF_CLOSED: u16 = 1 << 10;
+    pub(super) const HALF_CLOSED: u32 = 1 << 10;
     /// A message without a place was logged.
-    pub(super) const STRAY_LOGGED: u16 = 1 << 12;
+    pub(super) const STRAY_LOGGED: u32 = 1 << 12;
     /// The connection has callbacks of its own.
-    pub(super) const OWN_CALLBACKS: u16 = 1 << 13;
+    pub(super) const OWN_CALLBACKS: u32 = 1 << 13;
     /// A message was delivered since the deadline was last looked at.
-    pub(super) const HEARD: u16 = 1 << 11;
+    pub(super) const HEARD: u32 = 1 << 11;
     /// Our FIN is out.
-    pub(super) const FIN_SENT: u16 = 1 << 14;
+    pub(super) const FIN_SENT: u32 = 1 << 14;
     /// Bytes were read that the codec has not looked at yet.
-    pub(super) const PENDING: u16 = 1 << 15;
+    pub(super) const PENDING: u32 = 1 << 15;
+    /// A callback has switched protocols while bytes were decoded: the rest is for the new one.
+    pub(super) const SWITCHED: u32 = 1 << 16;
+    /// The worker that it has switched to is still to be told of it.
+    pub(super) const JOINING: u32 = 1 << 17;
 
     #[inline]
-    pub(super) fn has(self, bits: u16) -> bool {
+    pub(super) fn has(self, bits: u32) -> bool {
         self.0 & bits != 0
     }
 
     #[inline]
-    pub(super) fn set(&mut self, bits: u16) {
+    pub(super) fn set(&mut self, bits: u32) {
         self.0 |= bits;
     }
 
     #[inline]
-    pub(super) fn clear(&mut self, bits: u16) {
+    pub(super) fn clear(&mut self, bits: u32) {
         self.0 &= !bits;
     }
 
     #[inline]
-    pub(super) fn assign(&mut self, bits: u16, on: bool) {
+    pub(super) fn assign(&mut self, bits: u32, on: bool) {
         if on { self.set(bits) } else { self.clear(bits) }
     }
 
     /// Clears the bits and answers whether one was set.
     #[inline]
-    pub(super) fn take(&mut self, bits: u16) -> bool {
+    pub(super) fn take(&mut self, bits: u32) -> bool {
         let had = self.has(bits);
         self.clear(bits);
         had
@@ -303,7 +309,7 @@ impl State {
 
     #[inline]
     pub(super) fn visit(&mut self, key: Key) -> Option<Visit<'_>> {
-        let Self { table, spare, sweep } = self;
+        let Self { table, spare, sweep, .. } = self;
         Some(Visit { key, connection: table.get_mut(key)?, spare, sweep })
     }
 
@@ -311,6 +317,7 @@ impl State {
     pub(crate) fn clear(&mut self) -> Vec<Connection> {
         self.spare = Spare::default();
         self.sweep = Sweep::default();
+        self.switched = Known::default();
         self.table.clear()
     }
 }

@@ -1,7 +1,6 @@
 //! What a connection of WebSocket can do besides.
 
-use super::callbacks::Callbacks;
-use super::driver;
+use super::callbacks::{self, Callbacks};
 use super::status::SendStatus;
 use super::{TcpConnection, lifecycle, write};
 use crate::callback::CallbackResult;
@@ -162,7 +161,7 @@ impl TcpConnection<Websocket> {
 
     /// For a connection that is gone nothing is set.
     fn own(self, set: impl FnOnce(&Callbacks<Websocket>)) {
-        if let Some(callbacks) = driver::make_own_callbacks(self.key) {
+        if let Some(callbacks) = callbacks::make_own_callbacks(self.key) {
             set(&callbacks);
         }
     }

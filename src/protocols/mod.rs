@@ -30,6 +30,7 @@ use std::fmt;
 
 use broadcast::{Edition, Editions};
 pub use custom::Protocol;
+use http::{Request, Response};
 use output::Output;
 
 /// A protocol: what is between the bytes of a connection and its messages.
@@ -87,6 +88,24 @@ pub trait Codec: sealed::Sealed + Default + 'static {
     /// So many bytes were read there.
     #[doc(hidden)]
     fn fill(&mut self, _count: usize) {}
+
+    /// A client of HTTP has asked to go on in this protocol: begins it, or answers what the client gets instead.
+    #[doc(hidden)]
+    fn upgrade(
+        http: &mut http::Http,
+        request: Request,
+        _limits: &Limits,
+        output: &mut Output<'_>,
+    ) -> Result<Self, Response> {
+        http.switch_as_asked(&request, Self::SCHEME, output)?;
+        Ok(Self::default())
+    }
+
+    /// The connection speaks this protocol from now on: answers what the app is to be told first.
+    #[doc(hidden)]
+    fn begin(&mut self) -> Option<Self::Signal> {
+        None
+    }
 
     /// What it waits for.
     #[doc(hidden)]

@@ -8,6 +8,7 @@ mod registry;
 pub(crate) mod run;
 mod signals;
 mod unix;
+mod upgrade;
 mod websocket;
 
 use std::any::Any;
@@ -422,9 +423,12 @@ impl<P> Worker<P> {
 
 impl<P: Codec> Worker<P> {
     /// What its connections share, with its type.
+    fn handlers(self) -> Option<Rc<Handlers<P>>> {
+        self.entry(|entry| Rc::clone(&entry.handlers))?.downcast().ok()
+    }
+
     fn with_handlers(self, f: impl FnOnce(&Handlers<P>)) {
-        let handlers = self.entry(|entry| Rc::clone(&entry.handlers));
-        if let Some(handlers) = handlers.and_then(|handlers| handlers.downcast::<Handlers<P>>().ok()) {
+        if let Some(handlers) = self.handlers() {
             f(&handlers);
         }
     }

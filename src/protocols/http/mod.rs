@@ -53,6 +53,7 @@ mod sse;
 mod static_file;
 mod status;
 mod stream;
+mod upgrade;
 pub(crate) mod upload;
 pub(crate) mod uploads;
 
@@ -163,7 +164,6 @@ impl Codec for Http {
         Stance { ready, owes, pace }
     }
 
-    #[cfg(feature = "session")]
     #[inline]
     fn stamp(request: &mut Request, origin: super::Origin) {
         request.parts.origin = origin;

@@ -8,7 +8,7 @@ use std::cell::OnceCell;
 use super::form::Submitted;
 use super::params::Params;
 use crate::protocols::reuse::{Home, Reuse, Shelf};
-use crate::protocols::{pool, warm};
+use crate::protocols::{Origin, pool, warm};
 use crate::shared::{Leaked, Shared};
 
 /// Parts keep at most this much room for bytes.
@@ -31,8 +31,7 @@ pub(super) struct Parts {
     /// Of the target, what stands before the first `?` or `#`.
     pub(super) path_length: u16,
     pub(super) minor: u8,
-    #[cfg(feature = "session")]
-    pub(super) origin: crate::protocols::Origin,
+    pub(super) origin: Origin,
     /// ASCII, and asked for by every app: kept as text, so that it is not validated each time.
     pub(super) target: String,
     pub(super) fields: Vec<Field>,

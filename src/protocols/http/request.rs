@@ -284,7 +284,6 @@ impl Request {
     }
 
     /// Where it came in.
-    #[cfg(feature = "session")]
     pub(crate) fn origin(&self) -> crate::protocols::Origin {
         self.parts.origin
     }
@@ -403,7 +402,7 @@ impl Request {
     }
 
     /// Whether the list in a header has this word, in any case.
-    fn names(&self, header: &str, word: &str) -> bool {
+    pub(super) fn names(&self, header: &str, word: &str) -> bool {
         self.header(header).is_some_and(|list| list.split(',').any(|item| item.trim().eq_ignore_ascii_case(word)))
     }
 

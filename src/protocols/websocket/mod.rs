@@ -32,7 +32,7 @@ mod signal;
 mod utf8;
 
 use super::broadcast::{Edition, Editions};
-use super::http::{Http, Response};
+use super::http::{Http, Request, Response};
 use super::output::{After, Output};
 use super::{Codec, Encode as _, Encoded, Limits, Pace, Stance, Step, sealed};
 pub(super) use broadcast::Frames;
@@ -114,6 +114,8 @@ impl Default for Phase {
 struct Rest {
     /// A handshake that waits for its answer.
     asked: Option<Asked>,
+    /// Its request, when the app is still to be told of it.
+    request: Option<Request>,
     /// Frames that wait for it.
     early: Vec<u8>,
     incoming: Option<Incoming>,
@@ -157,6 +159,17 @@ impl Codec for Websocket {
 
     fn ticket(&self) -> u32 {
         if let Phase::Handshake(http) = &self.phase { http.ticket() } else { 0 }
+    }
+
+    /// The handshake goes on as if its request had just come in here; the app is told once its callback is back.
+    fn upgrade(http: &mut Http, request: Request, limits: &Limits, _output: &mut Output<'_>) -> Result<Self, Response> {
+        let asked = handshake::examine(&request, limits.deflate)?;
+        let rest = Rest { asked: Some(asked), request: Some(request), ..Rest::default() };
+        Ok(Self { phase: Phase::Handshake(std::mem::take(http)), rest: Some(Box::new(rest)), ..Self::default() })
+    }
+
+    fn begin(&mut self) -> Option<WebsocketSignal> {
+        Some(WebsocketSignal::Connect(self.rest.as_mut()?.request.take()?))
     }
 
     /// Lets a client in that nobody has refused.
@@ -304,11 +317,8 @@ impl Websocket {
         else {
             return NOT_ASKED;
         };
-        let (mut response, agreed) = asked.accept(own);
-        if let Some(headers) = output.headers.take() {
-            response = response.accompanied(headers);
-        }
-        let encoded = http.encode(response, output);
+        let (response, agreed) = asked.accept(own);
+        let encoded = http.switch(response, output);
         self.phase = Phase::Open;
         self.agreed = agreed;
         output.owned(self.rest.take().map_or_else(Vec::new, |rest| rest.early));
