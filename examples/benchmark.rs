@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use nix::time::{ClockId, clock_gettime};
 use serde::Serialize;
-use workerman::{Deadlines, Http, Request, Response, ServerSentEvents, TcpConnection, Timer, Worker};
+use workerman::{Deadlines, Http, Request, Response, ServerSentEvents, TcpConnection, Timer, Websocket, Worker};
 
 /// So large a request is taken.
 const LARGEST: usize = 64 << 20;
@@ -27,6 +27,9 @@ fn main() -> workerman::Result<()> {
     worker.set(Subscribers::default());
     worker.set_deadlines(Deadlines::default().keep_alive(0));
 
+    let echo = Worker::<Websocket>::new("");
+    echo.on_message(|connection, message| connection.send(message));
+
     TcpConnection::set_default_max_package_size(LARGEST);
     worker.on_message(move |connection, request| match request.path() {
         "/plaintext" => {
@@ -42,6 +45,9 @@ fn main() -> workerman::Result<()> {
         "/sse" => {
             connection.send(Response::new(200, &[("Content-Type", "text/event-stream")], ""));
             worker.with(|subscribers: &mut Subscribers| subscribers.0.push(connection));
+        }
+        "/ws" => {
+            let _ = connection.upgrade_to(echo, request);
         }
         "/file" => {
             connection.send(Response::file(&request, files.join("file")));

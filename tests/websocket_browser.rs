@@ -1,5 +1,5 @@
 //! Promise: a real browser's `WebSocket` talks with ours: text, bytes, sub-protocol, compression when there is any, and both
-//! ways of closing.
+//! ways of closing; on a port of its own and on that of the page.
 
 mod outside;
 
@@ -46,12 +46,23 @@ const PAGE: &str = r#"<!doctype html><meta charset="utf-8"><script>
 
 #[test]
 fn a_browser_talks_and_closes() {
+    talk_on("websocket://127.0.0.1:0");
+}
+
+#[test]
+fn a_browser_talks_and_closes_on_the_port_of_the_page() {
+    talk_on("");
+}
+
+/// With a WebSocket at this address, or on the page's port.
+fn talk_on(websocket: &'static str) {
     let (sender, verdict) = mpsc::channel();
     let server = Server::start(move |page| {
-        let talk = Worker::<Websocket>::new("websocket://127.0.0.1:0");
+        let talk = Worker::<Websocket>::new(websocket);
         talk.on_websocket_connect(move |connection, request| {
             let address = page.local_addr().expect("the page is there");
-            assert!(request.is_from(&[&format!("http://{address}")]) && !request.is_same_origin());
+            assert!(request.is_from(&[&format!("http://{address}")]));
+            assert_eq!(request.is_same_origin(), websocket.is_empty());
             connection.send(Response::new(101, &[("Sec-WebSocket-Protocol", "chat")], ""))
         });
         talk.on_message(|connection, message| {
@@ -65,8 +76,12 @@ fn a_browser_talks_and_closes() {
             if request.path() == "/verdict" {
                 let _ = sender.send(String::from_utf8_lossy(request.raw_body()).into_owned());
             }
-            let port = talk.local_addr().map_or(0, |address| address.port());
-            connection.send(PAGE.replace("{port}", &port.to_string()))
+            if request.is_websocket_upgrade() {
+                connection.upgrade_to(talk, request).expect("an upgrade");
+                return;
+            }
+            let address = talk.local_addr().or_else(|| page.local_addr());
+            connection.send(PAGE.replace("{port}", &address.map_or(0, |address| address.port()).to_string()));
         });
     });
     let _browser = Browser::open(&format!("http://{}/", server.address));

@@ -225,3 +225,26 @@ fn two_guests_talk_through_the_chat_example() {
         other => panic!("{:?}", other.map(drop)),
     }
 }
+
+#[test]
+fn one_port_serves_a_page_and_its_websocket() {
+    let (_example, address) = outside::start_example("http_and_websocket");
+    let mut http = outside::connect(address);
+    http.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").expect("a request");
+    assert!(outside::read_until(&mut http, "</script>").contains("/viewers"));
+
+    let mut viewer = dial(address, "/viewers");
+    assert_eq!(viewer.read().expect("a count"), "1".into());
+    let browser = outside::Browser::open(&format!("http://{address}/"));
+    assert_eq!(viewer.read().expect("the browser's page"), "2".into());
+    drop(browser);
+    assert_eq!(viewer.read().expect("it has gone"), "1".into());
+
+    let refused = tungstenite::client(format!("ws://{address}/"), outside::connect(address));
+    match refused {
+        Err(HandshakeError::Failure(Error::Http(answer))) => assert_eq!(answer.status(), 200),
+        other => panic!("{:?}", other.map(drop)),
+    }
+    http.write_all(b"GET /viewers HTTP/1.1\r\nHost: a\r\n\r\n").expect("a request");
+    assert!(outside::read_to_end(&mut http).starts_with("HTTP/1.1 426 "));
+}
