@@ -59,6 +59,7 @@ const CLASSES: &[Class] = &[
             ("onWebSocketPong", "on_websocket_pong"),
             ("onWebSocketClose", "on_websocket_close"),
             ("websocketType", "set_websocket_type"),
+            ("protocol", "set_protocol"),
             ("send", "send"),
             ("send", "send_raw"),
             ("pipe", "pipe"),

@@ -2,8 +2,8 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use workerman::testing::Simulation;
-use workerman::{Http, Response, Worker};
+use workerman::testing::{Peer, Simulation};
+use workerman::{Http, Response, Websocket, Worker};
 
 /// One test at a time.
 static ALONE: Mutex<()> = Mutex::new(());
@@ -51,4 +51,31 @@ fn a_thread_that_makes_answers_leaves_nothing_behind() {
     threads(1_000);
     let each = rss().saturating_sub(before) / 1_000;
     assert!(each < 1024, "{each} bytes stay for each thread");
+}
+
+#[test]
+fn an_upgraded_connection_keeps_no_more_than_one_that_was_a_websocket_from_the_start() {
+    const HANDSHAKE: &str = "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let sim = Simulation::new();
+    let (site, chat) = (Worker::<Http>::new(""), Worker::<Websocket>::new(""));
+    site.on_message(move |connection, request| connection.upgrade_to(chat, request));
+    sim.start().unwrap();
+    let shake_hands = |peer: Peer| {
+        peer.write(HANDSHAKE);
+        sim.run();
+        assert!(peer.read().starts_with(b"HTTP/1.1 101 "));
+        peer
+    };
+    let each = |connect: &dyn Fn() -> Peer| {
+        let mut peers: Vec<_> = (0..1_000).map(|_| shake_hands(connect())).collect();
+        let before = rss();
+        peers.extend((0..8_000).map(|_| shake_hands(connect())));
+        ((rss() - before) / 8_000, peers)
+    };
+    // The first ones stay, so that the others do not get their memory.
+    let (direct, _peers) = each(&|| sim.connect(chat));
+    let (upgraded, _others) = each(&|| sim.connect(site));
+    assert!(upgraded <= direct + 16, "{upgraded} bytes for each upgraded connection, {direct} for each other");
 }

@@ -73,7 +73,8 @@ impl TcpConnection<Http> {
     ///
     /// # Errors
     ///
-    /// An [`UpgradeError`]. A request that does not ask for this protocol has been answered.
+    /// An [`UpgradeError`]. A request that does not ask for this protocol has been answered. A callback that returns the
+    /// error has it logged.
     ///
     /// ```
     /// # use workerman::{Http, Websocket, Worker};
