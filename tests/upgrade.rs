@@ -10,6 +10,7 @@ mod support;
 use std::time::Duration;
 
 use client::{FIN, Frame, PING, TEXT, close, exchange, frame, frames, handshake, text};
+use proptest::prelude::*;
 use support::{Log, get};
 use workerman::testing::{Peer, Simulation};
 use workerman::{
@@ -204,6 +205,30 @@ fn own_callbacks_of_both_protocols_are_told_of_the_end() {
     peer.reset();
     simulation.run();
     assert_eq!(log.take(), ["websocket", "http"], "a connection's own takes precedence over its worker's");
+}
+
+#[test]
+fn an_own_callback_is_told_of_the_end_once_among_workers_of_one_protocol() {
+    let simulation = Simulation::new();
+    let (site, other) = (Worker::<Http>::new(""), Worker::<Http>::new(""));
+    let log = Log::default();
+    let (own, of_site) = (log.clone(), log.clone());
+    site.on_message(move |connection, request| {
+        let own = own.clone();
+        connection.on_close(move |_| own.add("own"));
+        connection.upgrade_to(other, request).expect("an upgrade");
+    });
+    site.on_close(move |_| of_site.add("site"));
+    other.on_close(|_| support::never());
+    other.on_message(|connection, _| connection.send("from the other"));
+    let peer = simulation.connect(site);
+    peer.write(handshake("").replace("websocket", "HTTP") + &get("/"));
+    simulation.run();
+    let answer = peer.read_text();
+    assert!(answer.contains("\r\nUpgrade: HTTP\r\n") && answer.ends_with("from the other"), "{answer}");
+    peer.reset();
+    simulation.run();
+    assert_eq!(log.take(), ["own", "site"]);
 }
 
 #[test]
@@ -766,4 +791,141 @@ fn a_pause_holds_the_frames_behind_the_handshake() {
     assert_eq!(behind_head(&peer.read()).1, b"");
     simulation.advance(Duration::from_secs(1));
     assert_eq!(frames(&peer.read()), [Frame::text("later")]);
+}
+
+/// A handle of whichever protocol.
+#[derive(Clone, Copy)]
+enum Any {
+    Http(TcpConnection<Http>),
+    Websocket(TcpConnection<Websocket>),
+    Text(TcpConnection<Text>),
+    Tcp(TcpConnection<Tcp>),
+}
+
+/// Does the same with a handle of any protocol.
+macro_rules! each {
+    ($any:expr, $connection:ident => $do:expr) => {
+        match $any {
+            Any::Http($connection) => $do,
+            Any::Websocket($connection) => $do,
+            Any::Text($connection) => $do,
+            Any::Tcp($connection) => $do,
+        }
+    };
+}
+
+/// What an app may do in a callback.
+#[derive(Clone, Copy, Debug)]
+enum Act {
+    /// If there is a request for it.
+    UpgradeTo(usize),
+    Http,
+    Websocket,
+    Text,
+    Tcp,
+    Send,
+    Return,
+    Close,
+    Destroy,
+}
+
+#[derive(Default)]
+struct Script {
+    acts: Vec<Act>,
+    request: Option<Request>,
+}
+
+/// Goes on with the script of a connection until the callback is to return.
+fn play(mut any: Any, chats: [Worker<Websocket>; 2]) {
+    loop {
+        let (act, request) = each!(any, connection => connection.with(|script: &mut Script| {
+            let act = script.acts.pop();
+            let request = if let Some(Act::UpgradeTo(_)) = act { script.request.take() } else { None };
+            (act, request)
+        }))
+        .unwrap_or_default();
+        match (act, any) {
+            (None | Some(Act::Return), _) => return,
+            (Some(Act::UpgradeTo(nth)), Any::Http(connection)) => {
+                let Some(request) = request else { continue };
+                let Ok(websocket) = connection.upgrade_to(chats[nth], request) else { continue };
+                any = Any::Websocket(websocket);
+            }
+            (Some(Act::UpgradeTo(_)), _) => {}
+            (Some(Act::Http), any_before) => {
+                any = each!(any_before, connection => Any::Http(connection.set_protocol()));
+            }
+            (Some(Act::Websocket), any_before) => {
+                any = each!(any_before, connection => Any::Websocket(connection.set_protocol()));
+            }
+            (Some(Act::Text), any_before) => {
+                any = each!(any_before, connection => Any::Text(connection.set_protocol()));
+            }
+            (Some(Act::Tcp), any_before) => any = each!(any_before, connection => Any::Tcp(connection.set_protocol())),
+            (Some(Act::Send), any) => drop(each!(any, connection => connection.send("sent").is_accepted())),
+            (Some(Act::Close), any) => each!(any, connection => connection.close()),
+            (Some(Act::Destroy), any) => each!(any, connection => connection.destroy()),
+        }
+        match any {
+            Any::Text(connection) => connection.on_message(move |connection, _| play(Any::Text(connection), chats)),
+            Any::Tcp(connection) => connection.on_message(move |connection, _| play(Any::Tcp(connection), chats)),
+            Any::Websocket(connection) => {
+                connection.on_message(move |connection, _| play(Any::Websocket(connection), chats));
+            }
+            Any::Http(_) => {}
+        }
+    }
+}
+
+proptest! {
+    /// Whatever an app switches to, and when: whoever is told of a connection is told of its end, once.
+    #[test]
+    fn each_worker_is_told_of_the_end_as_often_as_of_the_beginning(
+        acts in prop::collection::vec(
+            prop_oneof![
+                (0..2_usize).prop_map(Act::UpgradeTo),
+                Just(Act::Http), Just(Act::Websocket), Just(Act::Text), Just(Act::Tcp),
+                Just(Act::Send), Just(Act::Return), Just(Act::Return), Just(Act::Close), Just(Act::Destroy),
+            ],
+            0..12,
+        ),
+        segment in 1_usize..400,
+    ) {
+        let simulation = Simulation::new();
+        let site = Worker::<Http>::new("");
+        let chats = [Worker::<Websocket>::new(""), Worker::<Websocket>::new("")];
+        let log = Log::default();
+        let teller = |line: &'static str| {
+            let log = log.clone();
+            move || log.add(line)
+        };
+        site.on_message(move |connection, request| {
+            connection.with(|script: &mut Script| script.request = Some(request));
+            play(Any::Http(connection), chats);
+        });
+        let (came, gone) = (teller("site came"), teller("site gone"));
+        site.on_connect(move |connection| {
+            connection.set(Script { acts: acts.clone(), request: None });
+            came();
+        });
+        site.on_close(move |_| gone());
+        for (chat, [came, gone]) in chats.into_iter().zip([["0 came", "0 gone"], ["1 came", "1 gone"]]) {
+            let (came, gone) = (teller(came), teller(gone));
+            chat.on_connect(move |_| came());
+            chat.on_close(move |_| gone());
+        }
+        let peer = simulation.connect(site);
+        peer.set_segment(segment);
+        for _ in 0..3 {
+            peer.write(handshake(""));
+            peer.write(text("frame"));
+            simulation.run();
+        }
+        peer.reset();
+        simulation.run();
+        prop_assert_eq!((log.count("site came"), log.count("site gone")), (1, 1));
+        prop_assert_eq!(log.count("0 came"), log.count("0 gone"));
+        prop_assert_eq!(log.count("1 came"), log.count("1 gone"));
+        prop_assert!(log.count("0 came") < 2 && log.count("1 came") < 2);
+    }
 }

@@ -450,7 +450,7 @@ impl<P: Codec> Driver for Handlers<P> {
 
 /// What a message is stamped with.
 #[inline(always)]
-fn origin(key: Key, ticket: u32) -> Origin {
+pub(super) fn origin(key: Key, ticket: u32) -> Origin {
     // Only a session asks which thread it was.
     let thread = if cfg!(feature = "session") { reactor::number() } else { 0 };
     Origin { thread, slot: key.slot, generation: key.generation, ticket }

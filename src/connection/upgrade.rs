@@ -10,7 +10,7 @@ use super::deadline::NEVER;
 use super::driver::{Driver, Handlers};
 use super::state::{Flags, Visit, state, visit};
 use super::status::{SendStatus, Status};
-use super::{TcpConnection, along, write};
+use super::{TcpConnection, along, driver, write};
 use crate::callback;
 use crate::protocols::http::{Http, Request};
 use crate::protocols::{Codec, Encode as _, Encoded, Limits, Pace};
@@ -99,11 +99,11 @@ impl TcpConnection<Http> {
     ) -> Result<TcpConnection<Q>, UpgradeError> {
         let limits = to.as_ref().map_or(Limits::of_size(0), |to| to.limits());
         let origin = request.origin();
-        let is_own = (origin.slot, origin.generation) == (self.key.slot, self.key.generation);
-        let speaks_of = self.ticket == 0 || self.ticket == origin.ticket;
+        let ticket = origin.ticket;
+        let is_own = origin == driver::origin(self.key, ticket) && (self.ticket == 0 || self.ticket == ticket);
         let mut result = Err(UpgradeError::NotWaiting);
         let status = write::transmit(self.key, self.ticket, write::Limit::Ignore, |http: &mut Http, output| {
-            if is_own && speaks_of && http.may_switch(origin.ticket) {
+            if is_own && http.may_switch(ticket) {
                 result = Q::upgrade(http, request, &limits, output).map_err(|response| {
                     let refused = UpgradeError::Refused(response.status());
                     http.encode(response, output);
