@@ -91,7 +91,9 @@ impl TcpConnection<Http> {
         self.upgrade_for(request, None)
     }
 
-    /// The same for those who know the worker by what its connections share.
+    /// The same for those who know the worker by what its connections share. Cold, so that it stays out of the callbacks
+    /// of apps, which answer requests.
+    #[cold]
     pub(crate) fn upgrade_for<Q: Codec>(
         self,
         request: Request,
