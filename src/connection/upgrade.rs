@@ -145,30 +145,39 @@ impl<P: Codec> TcpConnection<P> {
     /// ```
     #[doc(alias = "protocol")]
     pub fn set_protocol<Q: Codec>(self) -> TcpConnection<Q> {
-        let codec = visit(self.key, |visit| {
+        // User code may make it: before anything is taken out.
+        let codec = Q::default();
+        let before = visit(self.key, |visit| {
             let speaks = visit.status == Status::Established && visit.driver.speaks::<P>();
             if speaks { visit.take_codec::<P>() } else { None }
         });
-        let Some(codec) = codec.flatten() else {
-            log::debug!("connection {}: the protocol stays as it is", self.key.number());
-            return TcpConnection::new(self.key);
-        };
-        switch(self.key, Q::default(), None);
-        // Both may be the end of a user's value.
-        callback::discard(codec);
-        along::leave(self.key);
+        match before.flatten() {
+            Some(before) => {
+                switch(self.key, codec, None);
+                // Both may be the end of a user's value.
+                callback::discard(before);
+                along::leave(self.key);
+            }
+            None => {
+                log::debug!("connection {}: the protocol stays as it is", self.key.number());
+                callback::discard(codec);
+            }
+        }
         TcpConnection::new(self.key)
     }
 }
 
 /// Gives a connection that stands another codec, whose callbacks are those of the worker `to` or its own.
 fn switch<Q: Codec>(key: Key, codec: Q, to: Option<Rc<dyn Driver>>) -> Option<TcpConnection<Q>> {
+    let mut codec = Some(codec);
     let before = state().with(|state| {
         let visit = state.visit(key).filter(|visit| visit.status == Status::Established)?;
         let (now, told) = (Rc::clone(&visit.driver), !visit.flags.has(Flags::JOINING));
         let (driver, joins) = state.switched.driver::<Q>(&now, told, to);
-        Some(state.visit(key)?.switch(codec, driver, joins))
+        Some(state.visit(key)?.switch(codec.take()?, driver, joins))
     });
+    // A codec without a connection may be the end of a user's value.
+    callback::discard(codec);
     drop(before?);
     reactor::get().defer(Deferred { run: begin, key, code: 0 });
     Some(TcpConnection::new(key))

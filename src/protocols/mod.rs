@@ -97,8 +97,10 @@ pub trait Codec: sealed::Sealed + Default + 'static {
         _limits: &Limits,
         output: &mut Output<'_>,
     ) -> Result<Self, Response> {
+        // User code may make it: before anything is said.
+        let codec = Self::default();
         http.switch_as_asked(&request, Self::SCHEME, output)?;
-        Ok(Self::default())
+        Ok(codec)
     }
 
     /// The connection speaks this protocol from now on: answers what the app is to be told first.
