@@ -2,7 +2,7 @@
 //!
 //! The page counts who looks at it, together with everybody else who does.
 
-use workerman::{Http, Message, Response, Websocket, Worker};
+use workerman::{Http, Response, Websocket, Worker};
 
 fn main() -> workerman::Result<()> {
     env_logger::init();
@@ -10,24 +10,17 @@ fn main() -> workerman::Result<()> {
 
     // It has no port of its own: its connections come from the site.
     let viewers = Worker::<Websocket>::new("");
-    let tell_all = move || {
-        let count = Message::from(viewers.connections().count().to_string());
-        for connection in viewers.connections() {
-            connection.send(&count);
-        }
-    };
     viewers.on_websocket_connect(|connection, request| {
         if !request.is_same_origin() {
             connection.send(Response::new(403, &[], "not from there"));
         }
     });
-    viewers.on_websocket_connected(move |_connection, _request| tell_all());
+    viewers.on_websocket_connected(move |_connection, _request| {
+        viewers.broadcast(viewers.connections().count().to_string())
+    });
     // It is still counted while its `on_close` runs.
     viewers.on_close(move |connection| {
-        let count = Message::from((viewers.connections().count() - 1).to_string());
-        for other in viewers.connections().filter(|other| *other != connection) {
-            other.send(&count);
-        }
+        viewers.broadcast_except(connection, (viewers.connections().count() - 1).to_string())
     });
 
     let site = Worker::<Http>::new(&format!("http://{address}"));
