@@ -10,6 +10,7 @@ use super::admission::Admission;
 use super::callbacks::{Callbacks, ErrorFn, EventFn, MessageFn, SignalFn, own_callbacks};
 use super::deadline::Deadlines;
 use super::event::Event;
+use super::read::Fed;
 use super::state::{CodecSlot, Flags, Visit, visit};
 use super::status::Status;
 use super::switched::Switched;
@@ -80,22 +81,6 @@ pub(crate) trait Driver: fmt::Debug {
     /// Those that had the connection before, for one that has switched.
     fn as_switched(&self) -> Option<&Switched> {
         None
-    }
-}
-
-/// How far bytes were decoded.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Fed {
-    /// So many of them are done with.
-    pub(super) done: usize,
-    /// The message that begins there has so many, as far as the codec has said; 0 for as yet unknown.
-    pub(super) length: usize,
-}
-
-impl Fed {
-    #[inline(always)]
-    fn up_to(done: usize) -> Self {
-        Self { done, length: 0 }
     }
 }
 

@@ -7,7 +7,7 @@
 use std::io;
 use std::rc::Rc;
 
-use super::driver::{Driver, Fed};
+use super::driver::Driver;
 use super::state::{Flags, Inbound, Visit, visit};
 use super::status::Status;
 use crate::protocols::{Pace, pool};
@@ -18,6 +18,22 @@ use crate::transport::Readiness;
 const READ_BUDGET: u64 = 4 * reactor::SCRATCH_SIZE as u64;
 /// So much is read along with what the codec need not look at: the head of a next chunk, or the next request.
 const BEHIND: usize = 256;
+
+/// How far bytes were decoded.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fed {
+    /// So many of them are done with.
+    pub(super) done: usize,
+    /// The message that begins there has so many, as far as the codec has said; 0 for as yet unknown.
+    pub(super) length: usize,
+}
+
+impl Fed {
+    #[inline(always)]
+    pub(super) fn up_to(done: usize) -> Self {
+        Self { done, length: 0 }
+    }
+}
 
 /// Something happened to a connection, or it asked to be visited. Handles what waits and what can be read now, and
 /// flushes the answers together.

@@ -12,7 +12,9 @@ use std::rc::{Rc, Weak};
 
 use super::admission::Admission;
 use super::deadline::Deadlines;
-use super::driver::{Driver, Event, Handlers, NOBODY};
+use super::driver::{Driver, Handlers, NOBODY};
+use super::event::Event;
+use super::read::Fed;
 use super::state::CodecSlot;
 use crate::protocols::{Codec, Pace};
 use crate::reactor::Key;
@@ -103,8 +105,8 @@ impl Driver for Switched {
         self.to.protocol()
     }
 
-    fn feed(&self, key: Key, bytes: &[u8]) -> usize {
-        self.to.feed(key, bytes)
+    fn feed(&self, key: Key, bytes: &[u8], length: usize) -> Fed {
+        self.to.feed(key, bytes, length)
     }
 
     fn absorb(
@@ -162,8 +164,8 @@ impl Driver for Switched {
         self.rules.allowance(pace)
     }
 
-    fn first_pace(&self) -> Pace {
-        self.to.first_pace()
+    fn codec(&self) -> Result<(CodecSlot, Pace), Box<str>> {
+        self.to.codec()
     }
 
     fn worker(&self) -> Key {

@@ -201,6 +201,9 @@ impl Visit<'_> {
         self.flags.assign(Flags::JOINING, joins);
         self.flags.assign(Flags::SWITCHED, is_decoding);
         // What the other codec has made of them does not count.
+        if let Some(inbound) = &mut self.inbound {
+            inbound.length = 0;
+        }
         self.flags.assign(Flags::PENDING, has_bytes);
         // A protocol without deadlines never gets one.
         self.pace = if self.codec_pace == Pace::Free { Pace::Free } else { Pace::Answer };
