@@ -1,7 +1,7 @@
 //! The server that is measured beside others: see `docs/performance.md`.
 //!
 //! Environment: `PORT`; `SSE_INTERVAL_MS` and `SSE_SIZE`, the period and the size in bytes of the event that goes to
-//! every subscriber of `/sse`; `FILES`, a directory with a `file` for `/file` and a `static` for what is below `/static/`.
+//! every subscriber of `/sse`, and of the message to every WebSocket of `/hear`; `FILES`, a directory with a `file` for `/file` and a `static` for what is below `/static/`.
 
 use std::hint::black_box;
 use std::path::PathBuf;
@@ -29,6 +29,7 @@ fn main() -> workerman::Result<()> {
 
     let echo = Worker::<Websocket>::new("");
     echo.on_message(|connection, message| connection.send(message));
+    let hearers = Worker::<Websocket>::new("");
 
     TcpConnection::set_default_max_package_size(LARGEST);
     worker.on_message(move |connection, request| match request.path() {
@@ -49,6 +50,9 @@ fn main() -> workerman::Result<()> {
         "/ws" => {
             let _ = connection.upgrade_to(echo, request);
         }
+        "/hear" => {
+            let _ = connection.upgrade_to(hearers, request);
+        }
         "/file" => {
             connection.send(Response::file(&request, files.join("file")));
         }
@@ -65,6 +69,8 @@ fn main() -> workerman::Result<()> {
     });
 
     worker.on_worker_start(move |_| {
+        let news = "x".repeat(size);
+        Timer::add(interval, move || hearers.broadcast(&news));
         Timer::add(interval, move || {
             worker.with(|subscribers: &mut Subscribers| {
                 if subscribers.0.is_empty() {

@@ -5,9 +5,11 @@
 //! echo ws   PORT       PID CONNECTIONS SECONDS BYTES     binary WebSocket messages to /ws and back
 //! echo raw  PORT       PID CONNECTIONS SECONDS BYTES     bytes and back
 //! echo pass PORT,PORT  PID 1           SECONDS BYTES     bytes into one port and out of the other
+//! echo hear PORT       PID CONNECTIONS SECONDS BYTES     text messages that the server sends to the WebSockets of /hear
 //! ```
 //!
-//! What the server takes is read from `/proc/PID` at both ends of the time that counts, which begins after half a second.
+//! What the server takes is read from `/proc/PID` at both ends of the time that counts, which begins after half a second;
+//! its memory before the first connection and when all stand.
 
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
@@ -27,8 +29,14 @@ fn main() -> Result<()> {
     let [mode, ports, pid, connections, seconds, bytes] = arguments.as_slice() else { return Err("usage".into()) };
     let ports = ports.split(',').map(str::parse).collect::<std::result::Result<Vec<u16>, _>>()?;
     let payload: Vec<u8> = (0..bytes.parse::<usize>()?).map(|at| (at % 251) as u8).collect();
-    let (message, expected) = if mode == "ws" { (client_frame(&payload), server_frame(&payload)) } else { (payload.clone(), payload) };
-    let mut load = Load::new(mode, &ports, connections.parse()?, message, expected)?;
+    let (message, expected) = match mode.as_str() {
+        "ws" => (client_frame(&payload), server_frame(0x82, &payload)),
+        "hear" => (Vec::new(), server_frame(0x81, &vec![b'x'; payload.len()])),
+        _ => (payload.clone(), payload),
+    };
+    let (count, memory) = (connections.parse()?, resident(pid)?);
+    let mut load = Load::new(mode, &ports, count, message, expected)?;
+    let memory = (resident(pid)?.saturating_sub(memory)) * 1024 / count as u64;
     load.run(Instant::now() + WARM_UP)?;
     let (answers, began, before) = (load.answers, Instant::now(), nanoseconds(pid)?);
     load.run(began + Duration::from_secs_f64(seconds.parse()?))?;
@@ -36,7 +44,7 @@ fn main() -> Result<()> {
     let answers = (load.answers - answers) as f64;
     let mib = answers * bytes.parse::<f64>()? / f64::from(1 << 20);
     println!(
-        "{{\"answers\":{answers},\"cpu_us\":{:.3},\"cpu_us_mib\":{:.3},\"mib_s\":{:.1},\"busy\":{:.3}}}",
+        "{{\"answers\":{answers},\"memory\":{memory},\"cpu_us\":{:.3},\"cpu_us_mib\":{:.3},\"mib_s\":{:.1},\"busy\":{:.3}}}",
         cpu / 1e3 / answers,
         cpu / 1e3 / mib,
         mib / took,
@@ -58,8 +66,8 @@ fn client_frame(payload: &[u8]) -> Vec<u8> {
     head(0x82, 0x80, payload.len()).into_iter().chain(MASK).chain(masked).collect()
 }
 
-fn server_frame(payload: &[u8]) -> Vec<u8> {
-    [head(0x82, 0, payload.len()), payload.to_vec()].concat()
+fn server_frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
+    [head(opcode, 0, payload.len()), payload.to_vec()].concat()
 }
 
 struct Load {
@@ -85,9 +93,14 @@ impl Load {
         let both = Interest::READABLE | Interest::WRITABLE;
         let mut connections = Vec::new();
         for at in 0..count {
-            let mut into = connect(ports[0], mode == "ws")?;
+            let path = match mode {
+                "ws" => Some("/ws"),
+                "hear" => Some("/hear"),
+                _ => None,
+            };
+            let mut into = connect(ports[0], path)?;
             poll.registry().register(&mut into, Token(at), both)?;
-            let mut out = ports.get(1).map(|port| connect(*port, false)).transpose()?;
+            let mut out = ports.get(1).map(|port| connect(*port, None)).transpose()?;
             if let Some(out) = &mut out {
                 poll.registry().register(out, Token(at), both)?;
             }
@@ -131,8 +144,15 @@ impl Load {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
                 Err(error) => return Err(error.into()),
             };
+            if message.is_empty() {
+                connection.received += count;
+                *answers += (connection.received / expected.len()) as u64;
+                connection.received %= expected.len();
+                continue;
+            }
             // The ends of what came: looking at all of it would make the load the slower side.
-            let came = expected.get(connection.received..connection.received + count).ok_or("more came than was sent")?;
+            let came =
+                expected.get(connection.received..connection.received + count).ok_or("more came than was sent")?;
             if came[0] != buffer[0] || came[count - 1] != buffer[count - 1] {
                 return Err("something else came than was sent".into());
             }
@@ -145,12 +165,15 @@ impl Load {
     }
 }
 
-fn connect(port: u16, websocket: bool) -> Result<TcpStream> {
+fn connect(port: u16, websocket: Option<&str>) -> Result<TcpStream> {
     let mut stream = std::net::TcpStream::connect(("127.0.0.1", port))?;
     stream.set_nodelay(true)?;
-    if websocket {
+    if let Some(path) = websocket {
         let key = "dGhlIHNhbXBsZSBub25jZQ==";
-        write!(stream, "GET /ws HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n")?;
+        write!(
+            stream,
+            "GET {path} HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n"
+        )?;
         let mut answer = Vec::new();
         while !answer.ends_with(b"\r\n\r\n") {
             let mut byte = [0];
@@ -163,6 +186,13 @@ fn connect(port: u16, websocket: bool) -> Result<TcpStream> {
     }
     stream.set_nonblocking(true)?;
     Ok(TcpStream::from_std(stream))
+}
+
+/// Memory in KiB.
+fn resident(pid: &str) -> Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;
+    Ok(line.split_whitespace().next().ok_or("no VmRSS")?.parse()?)
 }
 
 /// On the processor, all threads together.
