@@ -166,7 +166,15 @@ impl Load {
 }
 
 fn connect(port: u16, websocket: Option<&str>) -> Result<TcpStream> {
-    let mut stream = std::net::TcpStream::connect(("127.0.0.1", port))?;
+    let end = Instant::now() + PATIENCE;
+    let mut stream = loop {
+        match std::net::TcpStream::connect(("127.0.0.1", port)) {
+            Ok(stream) => break stream,
+            // `socat` listens at its second port when somebody has come to the first.
+            Err(error) if Instant::now() > end => return Err(error.into()),
+            Err(_) => std::thread::sleep(Duration::from_millis(10)),
+        }
+    };
     stream.set_nodelay(true)?;
     if let Some(path) = websocket {
         let key = "dGhlIHNhbXBsZSBub25jZQ==";
