@@ -11,7 +11,7 @@ use crate::connection;
 use crate::error::Error;
 use crate::reactor::{self, Running, nanoseconds};
 use crate::transport::{Transport, memory};
-use crate::worker::{self, Worker, run};
+use crate::worker::{self, Worker, run, stop};
 
 /// More turns than these without time passing are a loop that never comes to rest.
 const TURNS: usize = 1000;
@@ -125,10 +125,33 @@ impl Simulation {
         reactor::get().is_stopping()
     }
 
-    /// What `run_all` does last: `on_worker_stop`, then the end of all connections.
-    pub fn stop(self) {
-        if let Err(error) = run::stop_all() {
+    /// A signal that stops a process has come.
+    pub fn signal(&self, signal: i32) {
+        stop::by_signal(signal, "a signal");
+        reactor::get().settle();
+    }
+
+    /// What `run_all` does once it is to stop: nobody comes in, `on_worker_stop`, connections begin to leave.
+    pub fn begin_stop(&self) {
+        if let Err(error) = stop::begin() {
             log::error!("{error}");
+        }
+    }
+
+    /// Whether `run_all` would return now.
+    pub fn has_stopped(&self) -> bool {
+        !stop::goes_on()
+    }
+
+    /// All that `run_all` does at its end, while time passes.
+    pub fn stop(self) {
+        if !stop::has_begun() {
+            self.begin_stop();
+        }
+        while !self.has_stopped() {
+            self.turn();
+            // Nobody else lets time pass now: a millisecond a turn.
+            reactor::get().clock.advance(1_000_000);
         }
     }
 }

@@ -41,6 +41,9 @@ const CLASSES: &[Class] = &[
             ("unlisten", "unlisten"),
             ("runAll", "run_all"),
             ("stopAll", "stop_all"),
+            ("stopAll", "stop_all_gracefully"),
+            ("stopAll", "stop_all_with_code"),
+            ("stopTimeout", "set_stop_timeout"),
         ],
     ),
     (

@@ -9,12 +9,11 @@ use std::process::Command;
 
 use outside::{Process, address_in, ask, connect, example, read_to_end, start_example};
 
-const SIGINT: i32 = 2;
-const SIGTERM: i32 = 15;
+const SIGNALS: [(&str, i32); 4] = [("INT", 2), ("TERM", 15), ("HUP", 1), ("QUIT", 3)];
 
 #[test]
-fn sigint_and_sigterm_end_the_process_well_after_its_last_callbacks() {
-    for signal in ["INT", "TERM"] {
+fn a_signal_ends_the_process_well_after_its_last_callbacks() {
+    for (signal, _) in SIGNALS {
         let (server, address) = start_example("lifecycle");
         let mut asking = connect(address);
         ask(&mut asking, "/", "ok\n");
@@ -56,7 +55,7 @@ fn a_signal_ends_the_examples_too() {
 
 #[test]
 fn after_run_all_has_returned_a_signal_kills_again() {
-    for (signal, number) in [("INT", SIGINT), ("TERM", SIGTERM)] {
+    for (signal, number) in SIGNALS {
         for by_signal in [false, true] {
             let server = Process::start(Command::new(example("lifecycle")).args(["127.0.0.1:0", "stay"]));
             let address = address_in(&server.line());

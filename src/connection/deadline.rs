@@ -53,6 +53,8 @@ pub struct Deadlines {
 const TICK: u64 = 62_500_000;
 /// Ticks in a second.
 pub(super) const SECOND: u32 = 16;
+/// Younger than so many ticks is fresh.
+const FRESH: u32 = 5;
 /// The tick of no deadline.
 pub(super) const NEVER: u32 = u32::MAX;
 
@@ -235,6 +237,16 @@ impl Connection {
             Status::Established if self.flags.has(Flags::PAUSED) => Pace::Answer,
             Status::Established => self.codec_pace,
             _ => Pace::Answer,
+        }
+    }
+
+    /// Whether a message of this connection may be on its way although nothing has come yet: it was made, or its last
+    /// message came, less than a third of a second ago, as far as its deadline tells.
+    pub(super) fn is_fresh(&self) -> bool {
+        match (self.pace, self.driver.allowance(self.pace)) {
+            (Pace::New | Pace::Between, NEVER) => true,
+            (Pace::New | Pace::Between, ticks) => now() < self.deadline.saturating_sub(ticks).saturating_add(FRESH),
+            _ => false,
         }
     }
 }

@@ -14,11 +14,11 @@ use super::read::Fed;
 use super::state::{CodecSlot, Flags, Visit, visit};
 use super::status::Status;
 use super::switched::Switched;
-use super::{PROTOCOL_FAIL, SEND_FAIL, TcpConnection, custom, lifecycle, write};
+use super::{PROTOCOL_FAIL, SEND_FAIL, TcpConnection, custom, lifecycle, stopping, write};
 use crate::callback::{self, Slot};
 use crate::error::BoxError;
 use crate::protocols::output::{After, Outbound, Output};
-use crate::protocols::{Codec, Encoded, Limits, Origin, Pace, Signal, Step};
+use crate::protocols::{Codec, Encoded, Leave, Limits, Origin, Pace, Signal, Step};
 use crate::reactor::{self, Key};
 use crate::transport::Transport;
 
@@ -48,8 +48,11 @@ pub(crate) trait Driver: fmt::Debug {
     /// Lets the codec end what is open, before the connection closes.
     fn finish(&self, key: Key);
 
-    /// The same, at the end of the loop.
+    /// The same, because the process stops.
     fn stop(&self, key: Key);
+
+    /// The process stops: the codec takes nothing on any more, and says how the connection leaves.
+    fn retire(&self, key: Key) -> Leave;
 
     /// A callback of this connection has failed: the peer is told if that is still possible, and the connection closes.
     fn fail(&self, key: Key);
@@ -377,6 +380,10 @@ impl<P: Codec> Driver for Handlers<P> {
 
     fn stop(&self, key: Key) {
         self.with_codec(key, Codec::stop);
+    }
+
+    fn retire(&self, key: Key) -> Leave {
+        stopping::retire::<P>(key)
     }
 
     #[cold]

@@ -76,7 +76,7 @@ pub(crate) fn close(key: Key) {
 }
 
 /// Closes once the codec has said what it has to, and everything queued has left.
-fn close_after(key: Key, finish: impl FnOnce(&dyn Driver)) {
+pub(super) fn close_after(key: Key, finish: impl FnOnce(&dyn Driver)) {
     let driver = visit(key, |visit| match visit.status {
         Status::Established => Some(Rc::clone(&visit.driver)),
         Status::Ending => {
@@ -119,8 +119,7 @@ pub(crate) fn destroy(key: Key) {
     });
 }
 
-/// After a callback has failed, or at the end of the loop: what was queued leaves, nothing is added, not even the end of
-/// a stream.
+/// After a callback has failed: what was queued leaves, nothing is added, not even the end of a stream.
 pub(super) fn close_unfinished(key: Key) {
     visit(key, |visit| {
         if visit.status == Status::Established {
@@ -411,25 +410,12 @@ pub(crate) fn count() -> usize {
     state().with(|state| state.table.len())
 }
 
-/// The loop ends: every connection sends what it has queued and closes.
-pub(crate) fn close_all() {
-    for_all(stop);
-}
-
-/// An answer that the app has not ended must not look as if it were complete.
-fn stop(key: Key) {
-    match visit(key, |visit| visit.flags.has(Flags::OWES)) {
-        Some(true) => close_unfinished(key),
-        _ => close_after(key, |driver| driver.stop(key)),
-    }
-}
-
-/// The time for that is over.
+/// Closes all connections at once. An answer that the app has not ended does not look as if it were complete.
 pub(crate) fn destroy_all() {
     for_all(destroy);
 }
 
-fn for_all(f: fn(Key)) {
+pub(super) fn for_all(mut f: impl FnMut(Key)) {
     let mut slot = 0;
     while let Some(key) = state().with(|state| state.table.next_from(slot).map(|(key, _)| key)) {
         f(key);

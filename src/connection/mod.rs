@@ -23,6 +23,7 @@ mod pipe;
 mod read;
 mod state;
 mod status;
+mod stopping;
 mod switched;
 mod upgrade;
 mod websocket;
@@ -45,8 +46,9 @@ pub(crate) use broadcast::broadcast;
 pub(crate) use callbacks::Callbacks;
 pub use deadline::Deadlines;
 pub(crate) use driver::{Driver, Handlers};
-pub(crate) use lifecycle::{Reporting, clear, close_all, count, destroy_all, install, open};
+pub(crate) use lifecycle::{Reporting, clear, count, destroy_all, install, open};
 pub use status::{CONNECT_FAIL, PROTOCOL_FAIL, SEND_FAIL, SendStatus, Status};
+pub(crate) use stopping::retire_all;
 pub use upgrade::UpgradeError;
 
 /// A connection, by a handle that is copied freely: into closures, timers, maps.

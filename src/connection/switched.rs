@@ -16,7 +16,7 @@ use super::driver::{Driver, Handlers, NOBODY};
 use super::event::Event;
 use super::read::Fed;
 use super::state::CodecSlot;
-use crate::protocols::{Codec, Pace};
+use crate::protocols::{Codec, Leave, Pace};
 use crate::reactor::Key;
 use crate::transport::Transport;
 
@@ -138,6 +138,10 @@ impl Driver for Switched {
 
     fn stop(&self, key: Key) {
         self.to.stop(key);
+    }
+
+    fn retire(&self, key: Key) -> Leave {
+        self.to.retire(key)
     }
 
     fn fail(&self, key: Key) {

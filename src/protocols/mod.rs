@@ -160,7 +160,14 @@ pub trait Codec: sealed::Sealed + Default + 'static {
     #[doc(hidden)]
     fn finish(&mut self, _output: &mut Output<'_>) {}
 
-    /// The loop ends, and the connection with it.
+    /// The process stops: what has begun is the last of this connection, and says so to the peer if the protocol has words
+    /// for it. Answers how the connection leaves.
+    #[doc(hidden)]
+    fn retire(&mut self) -> Leave {
+        Leave::Now
+    }
+
+    /// The connection closes because the process stops.
     #[doc(hidden)]
     fn stop(&mut self, output: &mut Output<'_>) {
         self.finish(output);
@@ -404,6 +411,17 @@ pub enum Pace {
     Reply,
     /// Whatever it likes: this protocol has no deadlines.
     Free,
+}
+
+/// How a connection leaves a process that stops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leave {
+    /// Nothing has begun: it can close.
+    Now,
+    /// It would go on for ever: it is closed when its turn comes.
+    InTurn,
+    /// Something has begun, and the connection closes by itself when that is complete.
+    Later,
 }
 
 /// The bounds a codec keeps, and what else it is asked for.

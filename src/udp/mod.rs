@@ -29,7 +29,7 @@ use driver::Handlers;
 use registry::{Entry, WorkerCallback, WorkerData, with_entry, with_socket};
 
 pub use connection::UdpConnection;
-pub(crate) use registry::{clear, listen_all, start_all, stop_all};
+pub(crate) use registry::{clear, is_leaving, leave, listen_all, start_all, stop_all};
 
 /// A worker that listens for datagrams, by a handle that is copied freely: PHP's `new Worker('udp://…')`.
 ///
@@ -151,7 +151,7 @@ impl<P: Datagram> UdpWorker<P> {
         self.own_callback(|entry| &entry.on_start, Box::new(move || callback(self).into_result()));
     }
 
-    /// Called when the loop ends, before the socket is closed.
+    /// Called when the loop stops, before the socket is closed.
     ///
     /// ```
     /// # use workerman::{Tcp, UdpWorker};

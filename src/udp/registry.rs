@@ -136,7 +136,7 @@ pub(crate) fn start_all(keys: Vec<Key>) -> Result<(), Error> {
     Ok(())
 }
 
-/// `on_worker_stop` of every worker, then no more datagrams.
+/// Runs every `on_worker_stop`.
 pub(crate) fn stop_all() {
     for key in keys() {
         if let Some(on_stop) = with_entry(key, |entry| Rc::clone(&entry.on_stop)) {
@@ -145,9 +145,18 @@ pub(crate) fn stop_all() {
             reactor::get().settle();
         }
     }
+}
+
+/// Takes in no more datagrams. A socket closes when nothing waits in it any more.
+pub(crate) fn leave() {
     for key in keys() {
-        with_entry(key, |entry| entry.socket = None);
+        with_entry(key, |entry| entry.socket.take_if(Socket::leave));
     }
+}
+
+/// Whether datagrams wait to leave, once no more are taken in.
+pub(crate) fn is_leaving() -> bool {
+    keys().into_iter().any(|key| with_socket(key, |_| ()).is_some())
 }
 
 /// At the end of a loop: nothing of this thread's workers stays. Destructors of users' values run here.

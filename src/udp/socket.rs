@@ -32,6 +32,8 @@ pub(super) struct Socket {
     pub(super) outgoing: Outgoing,
     /// Will be visited without an event.
     listed: bool,
+    /// Closes once nothing waits.
+    leaving: bool,
 }
 
 impl Socket {
@@ -71,6 +73,12 @@ impl Socket {
             let _ = reactor::get().watch_room(socket, Kind::Datagram, key, false);
         }
         refused
+    }
+
+    /// Nothing more is read; answers whether it can close now.
+    pub(super) fn leave(&mut self) -> bool {
+        self.leaving = true;
+        self.outgoing.is_empty()
     }
 
     pub(super) fn set_broadcast(&self, enabled: bool) -> io::Result<()> {
@@ -120,7 +128,7 @@ fn bind(address: SocketAddr, options: &Options) -> io::Result<Socket> {
     let socket = UdpSocket::from_std(socket.into());
     let local = socket.local_addr()?;
     let limit = options.max_send_buffer_size.unwrap_or_else(TcpConnection::default_max_send_buffer_size);
-    let socket = Socket { socket, local, outgoing: Outgoing::new(limit), listed: false };
+    let socket = Socket { socket, local, outgoing: Outgoing::new(limit), listed: false, leaving: false };
     socket.set_broadcast(options.broadcast)?;
     for group in &options.groups {
         socket.join(*group)?;
@@ -135,6 +143,10 @@ fn ready(key: Key, readiness: Readiness) {
         for (peer, error) in with_socket(key, |socket| socket.drain(key)).unwrap_or_default() {
             send::fail(key, peer, send::text_of(&error));
         }
+    }
+    if with_socket(key, |socket| socket.leaving) == Some(true) {
+        with_entry(key, |entry| entry.socket.take_if(Socket::leave));
+        return;
     }
     let visits = with_socket(key, |socket| match was_listed {
         true => std::mem::take(&mut socket.listed),
@@ -178,7 +190,7 @@ mod tests {
     use super::*;
     use crate::connection::SendStatus;
     use crate::protocols::tcp::Tcp;
-    use crate::udp::{UdpWorker, clear};
+    use crate::udp::{UdpWorker, clear, is_leaving, leave};
 
     #[test]
     fn what_finds_no_room_leaves_when_there_is_some() {
@@ -205,11 +217,19 @@ mod tests {
         reactor.turn(true).unwrap();
         assert_eq!((with_socket(worker.key, |socket| socket.outgoing.is_empty()), told.get()), (Some(true), 1));
         assert_eq!(connection.send("d"), SendStatus::Sent);
-        for expected in [b"a", b"b", b"d"] {
+        let receive = |expected: &[u8]| {
             let mut buffer = [0; 10];
             let length = peer.recv(&mut buffer).unwrap();
             assert_eq!(&buffer[..length], expected);
-        }
+        };
+        [b"a", b"b", b"d"].into_iter().for_each(|expected| receive(expected));
+
+        with_socket(worker.key, |socket| socket.send_by(no_room, worker.key, connection.remote_addr(), b"e"));
+        leave();
+        assert!(is_leaving(), "something waits");
+        reactor.turn(true).unwrap();
+        assert!(!is_leaving());
+        receive(b"e");
         clear();
         reactor.close();
     }

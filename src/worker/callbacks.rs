@@ -32,7 +32,8 @@ impl<P: Codec> Worker<P> {
         self.own_callback(|entry| &entry.on_start, Box::new(move || callback(self).into_result()));
     }
 
-    /// Called when the loop ends, before the listener and the connections are closed.
+    /// Called when the loop [stops](Worker#stopping): nobody else comes in, and nothing has happened to the connections yet.
+    /// Answers that are still owed are given after it. The listener is closed, so `local_addr` knows no address any more.
     ///
     /// ```
     /// # use workerman::{Http, Worker};

@@ -7,6 +7,7 @@ mod listener;
 mod registry;
 pub(crate) mod run;
 mod signals;
+pub(crate) mod stop;
 mod unix;
 mod upgrade;
 mod websocket;
@@ -341,11 +342,9 @@ impl<P: Codec> Worker<P> {
 
 /// # All workers of a thread
 impl Worker<()> {
-    /// Starts all workers made on this thread and handles events until [`Worker::stop_all`], SIGINT or SIGTERM.
+    /// Starts all workers made on this thread and handles events until something [stops](#stopping) it.
     ///
-    /// Every worker's address is bound first, then every `on_worker_start` runs, then connections are accepted. At the
-    /// end every `on_worker_stop` runs, then the connections close: what they have queued may take up to 2 s to leave,
-    /// and each gets its `on_close`.
+    /// Every worker's address is bound first, then every `on_worker_start` runs, then connections are accepted.
     ///
     /// # Errors
     ///
@@ -364,19 +363,6 @@ impl Worker<()> {
     #[doc(alias = "runAll")]
     pub fn run_all() -> Result<()> {
         run::run_all()
-    }
-
-    /// Ends the loop of this thread after its present turn.
-    ///
-    /// ```
-    /// # use workerman::{Timer, Worker};
-    /// Timer::delay(0.01, Worker::stop_all);
-    /// Worker::run_all()?;
-    /// # workerman::Result::<()>::Ok(())
-    /// ```
-    #[doc(alias = "stopAll")]
-    pub fn stop_all() {
-        reactor::get().stop();
     }
 
     /// Sets what a panic or an `Err` in a callback costs, for the loop of this thread.
@@ -399,8 +385,8 @@ impl Worker<()> {
         deadlines.set_default();
     }
 
-    /// Whether the loop of the main thread takes SIGINT and SIGTERM, which is so unless set otherwise. Call it before
-    /// `run_all`.
+    /// Whether the loop of the main thread takes the signals that [stop](#stopping) it, which is so unless set otherwise.
+    /// Call it before `run_all`.
     ///
     /// ```
     /// # use workerman::Worker;

@@ -49,6 +49,7 @@ const KEEP_ALIVE: u64 = 1 << 42;
 const RAW: u64 = 1 << 43;
 #[cfg(feature = "compression")]
 const ACCEPTS_GZIP: u64 = 1 << 44;
+const RETIRED: u64 = 1 << 45;
 /// Where the number of the worker's settings of compression is: four bits, as those of the phase.
 #[cfg(feature = "compression")]
 const COMPRESSION: u32 = 36;
@@ -58,6 +59,8 @@ const FOUR_BITS: u64 = 0xf;
 const NEGOTIATED: u64 = FOUR_BITS << COMPRESSION | ACCEPTS_GZIP;
 #[cfg(not(feature = "compression"))]
 const NEGOTIATED: u64 = 0;
+/// What an exchange leaves to the next one.
+const KEPT: u64 = NEGOTIATED | RETIRED;
 
 impl Exchange {
     /// How many bits [`Exchange::bits`] uses.
@@ -67,7 +70,7 @@ impl Exchange {
     pub(super) fn begin(&mut self, head: &Head) {
         let ticket = self.ticket().checked_add(1).unwrap_or(1);
         let flag = |bit: u64, on: bool| if on { bit } else { 0 };
-        self.0 = self.0 & NEGOTIATED
+        self.0 = self.0 & KEPT
             | u64::from(ticket)
             | (Phase::Open as u64) << PHASE
             | flag(HEAD_ONLY, head.head_only)
@@ -137,7 +140,16 @@ impl Exchange {
     /// The connection stays open after the answer.
     #[inline]
     pub(super) fn keep_alive(self) -> bool {
-        self.0 & KEEP_ALIVE != 0
+        self.0 & (KEEP_ALIVE | RETIRED) == KEEP_ALIVE
+    }
+
+    /// The connection closes after the answer to this request, or to the next one if there is none.
+    pub(super) fn retire(&mut self) {
+        self.0 |= RETIRED;
+    }
+
+    pub(super) fn is_retired(self) -> bool {
+        self.0 & RETIRED != 0
     }
 
     /// The answer that has begun is the connection's last.
@@ -198,6 +210,18 @@ mod tests {
         assert_eq!(Exchange::from_bits(exchange.bits() | 0xabcd << Exchange::BITS), exchange);
         assert_eq!(exchange.bits() >> Exchange::BITS, 0);
         assert_eq!(Exchange::from_bits(0), Exchange::default());
+    }
+
+    #[test]
+    fn no_request_brings_a_retired_connection_back() {
+        let mut exchange = Exchange(7 | KEEP_ALIVE);
+        exchange.retire();
+        assert!(exchange.is_retired() && !exchange.keep_alive());
+        let head = super::super::head::read(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", 0).ok().flatten().expect("a head").0;
+        assert!(head.keep_alive);
+        exchange.begin(&head);
+        exchange.set_keep_alive(true);
+        assert!(exchange.is_retired() && !exchange.keep_alive() && exchange.ticket() == 8);
     }
 
     #[cfg(feature = "compression")]

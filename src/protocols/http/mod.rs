@@ -77,7 +77,7 @@ use std::convert::Infallible;
 
 use super::broadcast::{Edition, Editions};
 use super::output::{After, Output};
-use super::{Codec, Encoded, Limits, Pace, Stance, Step, reuse, sealed};
+use super::{Codec, Encoded, Leave, Limits, Pace, Stance, Step, reuse, sealed};
 use exchange::{Exchange, Phase};
 use head::Refusal;
 use incoming::Incoming;
@@ -239,6 +239,15 @@ impl Codec for Http {
         self.exchange.set_phase(Phase::Idle);
     }
 
+    fn retire(&mut self) -> Leave {
+        self.exchange.retire();
+        match (self.exchange.phase(), &self.reading) {
+            (Phase::Chunked | Phase::Plain, _) => Leave::InTurn,
+            (Phase::Idle, Reading::Head { scanned: 0 }) => Leave::Now,
+            _ => Leave::Later,
+        }
+    }
+
     fn time_out(&mut self, output: &mut Output<'_>) {
         self.refuse(Refusal { status: 408, reason: "the request takes too long" }, output);
     }
@@ -264,6 +273,11 @@ impl Http {
     /// Whether the answer to the message with this ticket has not begun.
     pub(crate) fn awaits(&self, ticket: u32) -> bool {
         self.exchange.phase() == Phase::Open && self.exchange.ticket() == ticket
+    }
+
+    /// Whether nothing is taken on any more.
+    pub(crate) fn is_retired(&self) -> bool {
+        self.exchange.is_retired()
     }
 
     /// Whether more of a body is to come.

@@ -53,7 +53,7 @@ const NO_PARTS: Encoded =
 ///   `on_buffer_drain` say when to pause and when to go on.
 /// * While an answer is open there is no deadline but the one for reading what waits. A peer that sends FIN still gets
 ///   the rest, unless nothing of it is made or read for 30 s.
-/// * [`close`](crate::TcpConnection::close) ends the answer well. A callback that fails, `destroy` and the end of the loop do
+/// * [`close`](crate::TcpConnection::close) ends the answer well. A callback that fails, `destroy` and a stop whose time is over do
 ///   not: an HTTP/1.1 client sees that something is missing.
 #[derive(Clone, Debug, Default)]
 #[must_use = "a chunk does nothing until it is sent"]

@@ -34,7 +34,7 @@ mod utf8;
 use super::broadcast::{Edition, Editions};
 use super::http::{Http, Request, Response};
 use super::output::{After, Output};
-use super::{Codec, Encode as _, Encoded, Limits, Pace, Stance, Step, sealed};
+use super::{Codec, Encode as _, Encoded, Leave, Limits, Pace, Stance, Step, sealed};
 pub(super) use broadcast::Frames;
 use deflate::{Agreed, History};
 use handshake::Asked;
@@ -219,6 +219,20 @@ impl Codec for Websocket {
         self.leave(403, close::NORMAL, output);
     }
 
+    fn retire(&mut self) -> Leave {
+        let asked = self.is_asked();
+        match &mut self.phase {
+            Phase::Handshake(http) => match http.retire() {
+                // It is not let in any more.
+                Leave::Later if asked => Leave::Now,
+                leave => leave,
+            },
+            Phase::Open => Leave::InTurn,
+            Phase::Parting => Leave::Later,
+            Phase::Over => Leave::Now,
+        }
+    }
+
     fn stop(&mut self, output: &mut Output<'_>) {
         self.leave(503, close::GOING_AWAY, output);
     }
@@ -297,6 +311,11 @@ impl Websocket {
             // HTTP has neither.
             Step::Part { .. } | Step::Failed(_) => Step::More { consumed: 0 },
             Step::Message { consumed, message: request } => match handshake::examine(&request, limits.deflate) {
+                Ok(_) if http.is_retired() => {
+                    http.encode(handshake::refusal(503, ""), output);
+                    self.end();
+                    Step::Refused("the server stops")
+                }
                 Ok(asked) => {
                     self.rest().asked = Some(asked);
                     Step::Signal { consumed, signal: WebsocketSignal::Connect(request) }

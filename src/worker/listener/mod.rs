@@ -31,6 +31,8 @@ use unix::UnixSocket;
 const BACKLOG: i32 = 102_400;
 /// So many connections are accepted in a turn before others have theirs.
 const ACCEPT_BUDGET: usize = 128;
+/// So many times that are accepted when the listener closes.
+const CLOSE_BUDGET: usize = 32;
 /// How long accepting rests when there are no descriptors, in nanoseconds.
 const REST: u64 = 100_000_000;
 
@@ -114,7 +116,25 @@ pub(super) fn listen(key: Key, address: &Address, access: &Access) -> Result<(),
     Ok(())
 }
 
+/// Takes in who waits already, then listens no more: whoever was told that he is connected is served.
+pub(super) fn close(key: Key) {
+    // Whoever comes in meanwhile is no reason to go on for ever.
+    let _ = (0..CLOSE_BUDGET).all(|_| accept(key));
+    registry().with(|table| {
+        if let Some(entry) = table.get_mut(key) {
+            entry.listener = None;
+        }
+    });
+}
+
 fn accept_ready(key: Key, _readiness: Readiness) {
+    if accept(key) {
+        reactor::get().list(Kind::Listener, key);
+    }
+}
+
+/// Accepts within the budget; answers whether that is used up.
+fn accept(key: Key) -> bool {
     for _ in 0..ACCEPT_BUDGET {
         let accepted = registry().with(|table| {
             let entry = table.get_mut(key)?;
@@ -127,7 +147,7 @@ fn accept_ready(key: Key, _readiness: Readiness) {
             listener.warned &= accepted.is_err();
             Some((accepted, Rc::clone(&entry.driver)))
         });
-        let Some((accepted, driver)) = accepted else { return };
+        let Some((accepted, driver)) = accepted else { return false };
         match accepted {
             Ok((_, Some(remote))) if driver.admission().refuses(remote.ip()) => {
                 log::debug!("a connection of {remote} is refused: its address has too many");
@@ -139,13 +159,16 @@ fn accept_ready(key: Key, _readiness: Readiness) {
                 }
                 reactor::get().settle();
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-            Err(error) if is_exhausted(&error) => return rest(key, &error),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
+            Err(error) if is_exhausted(&error) => {
+                rest(key, &error);
+                return false;
+            }
             // The peer has changed its mind, or the network did; the next one in the queue has not.
             Err(_) => {}
         }
     }
-    reactor::get().list(Kind::Listener, key);
+    true
 }
 
 fn is_exhausted(error: &io::Error) -> bool {
