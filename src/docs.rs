@@ -13,6 +13,8 @@ mod http_conformance {}
 mod performance {}
 #[doc = include_str!("../docs/porting.md")]
 mod porting {}
+#[doc = include_str!("../docs/processes.md")]
+mod processes {}
 #[doc = include_str!("../docs/proxy.md")]
 mod proxy {}
 #[doc = include_str!("../docs/protocols.md")]
