@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use nix::time::{ClockId, clock_gettime};
 use serde::Serialize;
-use workerman::{Deadlines, Http, Request, Response, ServerSentEvents, TcpConnection, Timer, Websocket, Worker};
+use workerman::{
+    Deadlines, Http, Request, Response, ServerSentEvents, TcpConnection, Timer, TimerId, Websocket, Worker,
+};
 
 /// So large a request is taken.
 const LARGEST: usize = 64 << 20;
@@ -52,6 +54,10 @@ fn main() -> workerman::Result<()> {
         }
         "/hear" => {
             let _ = connection.upgrade_to(hearers, request);
+            if hearers.get::<TimerId>().is_none() {
+                let news = "x".repeat(size);
+                hearers.set(Timer::add(interval, move || hearers.broadcast(&news)));
+            }
         }
         "/file" => {
             connection.send(Response::file(&request, files.join("file")));
@@ -69,8 +75,6 @@ fn main() -> workerman::Result<()> {
     });
 
     worker.on_worker_start(move |_| {
-        let news = "x".repeat(size);
-        Timer::add(interval, move || hearers.broadcast(&news));
         Timer::add(interval, move || {
             worker.with(|subscribers: &mut Subscribers| {
                 if subscribers.0.is_empty() {
