@@ -56,6 +56,7 @@ mod data;
 #[cfg(doctest)]
 mod docs;
 mod error;
+mod process;
 mod protocols;
 mod reactor;
 #[cfg(feature = "session")]
@@ -74,6 +75,7 @@ pub use connection::{
     Broadcast, CONNECT_FAIL, Deadlines, PROTOCOL_FAIL, SEND_FAIL, SendStatus, Status, TcpConnection, UpgradeError,
 };
 pub use error::{BoxError, Error, Result};
+pub use process::{Command, Usage};
 pub use protocols::datagram::Datagram;
 pub use protocols::frame::Frame;
 #[cfg(feature = "compression")]

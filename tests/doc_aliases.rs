@@ -92,6 +92,7 @@ const CLASSES: &[Class] = &[
             ("defaultMaxPackageSize", "set_default_max_package_size"),
         ],
     ),
+    ("Command", &[("parseCommand", ""), ("getArgv", "from_arguments")]),
     ("Timer", &[("add", "add"), ("delay", "delay"), ("repeat", "repeat"), ("del", "del"), ("delAll", "del_all")]),
     ("Http", &[("uploadTmpDir", "set_upload_tmp_dir")]),
     (

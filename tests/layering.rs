@@ -19,6 +19,7 @@ const LAYERS: &[&[&str]] = &[
     &["connection"],
     &["session", "udp"],
     &["worker"],
+    &["process"],
     &["testing"],
 ];
 
