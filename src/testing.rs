@@ -409,3 +409,10 @@ pub mod bench {
         }
     }
 }
+
+/// The parts of the process model, for tests that look at each alone.
+pub mod process {
+    pub use crate::process::{
+        Holder, LogFile, PidFile, PidFileError, Settings, log_line, program, program_name, usual_pid_file,
+    };
+}

@@ -44,6 +44,10 @@ const CLASSES: &[Class] = &[
             ("stopAll", "stop_all_gracefully"),
             ("stopAll", "stop_all_with_code"),
             ("stopTimeout", "set_stop_timeout"),
+            ("pidFile", "set_pid_file"),
+            ("logFile", "set_log_file"),
+            ("logFileMaxSize", "set_log_file_max_size"),
+            ("stdoutFile", "set_stdout_file"),
         ],
     ),
     (

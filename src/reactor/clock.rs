@@ -90,7 +90,7 @@ impl Clock {
     /// The wall clock, read now.
     pub(crate) fn wall(&self) -> SystemTime {
         match self.source.get() {
-            Source::Real { .. } => system_time_now(),
+            Source::Real { .. } => wall_clock(),
             Source::Manual { elapsed } => SystemTime::UNIX_EPOCH + MANUAL_START + Duration::from_nanos(elapsed),
         }
     }
@@ -120,8 +120,9 @@ fn instant_now() -> Instant {
     Instant::now()
 }
 
+/// The system's wall clock, for what is said on threads without a loop; else [`Clock::wall`] tells.
 #[allow(clippy::disallowed_methods)] // the one home of the wall clock
-fn system_time_now() -> SystemTime {
+pub(crate) fn wall_clock() -> SystemTime {
     SystemTime::now()
 }
 
