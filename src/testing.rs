@@ -413,6 +413,7 @@ pub mod bench {
 /// The parts of the process model, for tests that look at each alone.
 pub mod process {
     pub use crate::process::{
-        Holder, LogFile, PidFile, PidFileError, Settings, log_line, program, program_name, usual_pid_file,
+        EVENT_LOOP, Holder, LogFile, PidFile, PidFileError, Settings, connection_status, load_average, log_line,
+        process_status, program, program_name, screens, usual_pid_file, versions, worker_rows,
     };
 }

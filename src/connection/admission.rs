@@ -44,6 +44,11 @@ impl Admission {
         self.refused.get()
     }
 
+    /// How many connections there are.
+    pub(crate) fn open(&self) -> usize {
+        self.open.get()
+    }
+
     /// Whether no more connections are taken now. They wait in the system's queue.
     pub(crate) fn is_full(&self) -> bool {
         self.open.get() >= self.limit.get()

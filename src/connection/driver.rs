@@ -13,8 +13,9 @@ use super::event::Event;
 use super::read::Fed;
 use super::state::{CodecSlot, Flags, Visit, visit};
 use super::status::Status;
+use super::survey::Named;
 use super::switched::Switched;
-use super::{PROTOCOL_FAIL, SEND_FAIL, TcpConnection, custom, lifecycle, stopping, write};
+use super::{PROTOCOL_FAIL, SEND_FAIL, TcpConnection, custom, lifecycle, stopping, tally, write};
 use crate::callback::{self, Slot};
 use crate::error::BoxError;
 use crate::protocols::output::{After, Outbound, Output};
@@ -23,7 +24,7 @@ use crate::reactor::{self, Key};
 use crate::transport::Transport;
 
 /// What a connection needs of its protocol and of its worker's callbacks, whatever their types.
-pub(crate) trait Driver: fmt::Debug {
+pub(crate) trait Driver: fmt::Debug + Named {
     fn protocol(&self) -> TypeId;
 
     /// Decodes bytes and delivers the messages in them. If the codec has said how long the first one is, `length` tells;
@@ -169,6 +170,7 @@ impl<P: Codec> Handlers<P> {
     /// Delivers one message, then what its callback caused.
     #[inline(always)]
     fn deliver_message(&self, key: Key, has_own: bool, ticket: u32, message: P::Message) {
+        tally::count_message();
         let connection = TcpConnection::with_ticket(key, ticket);
         let call = |f: &mut MessageFn<P>| f(connection, message);
         let own = if has_own { own_callbacks(key) } else { None };

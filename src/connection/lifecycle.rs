@@ -22,7 +22,7 @@ use super::state::{CodecSlot, Connection, Extra, Flags, State, Visit, state, vis
 use super::status::Status;
 use super::switched::Switched;
 use super::write::{self, Flushed};
-use super::{defaults, pipe, read};
+use super::{defaults, pipe, read, tally};
 use crate::callback;
 use crate::protocols::{self, Pace};
 use crate::reactor::{self, Deferred, Handler, Key, Kind};
@@ -186,6 +186,8 @@ fn deliver(key: Key, code: u32) {
             let _reporting = Reporting::begin();
             if event == Event::ProtocolFailed {
                 log_failure(key);
+            } else {
+                tally::count_send_failure();
             }
             if event == Event::FileBroken {
                 log::warn!("connection {}: closed, because a file ends too soon or cannot be read", key.number());

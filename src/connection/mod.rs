@@ -24,7 +24,9 @@ mod read;
 mod state;
 mod status;
 mod stopping;
+mod survey;
 mod switched;
+pub(crate) mod tally;
 mod upgrade;
 mod websocket;
 mod write;
@@ -49,6 +51,7 @@ pub(crate) use driver::{Driver, Handlers};
 pub(crate) use lifecycle::{Reporting, clear, count, destroy_all, install, open};
 pub use status::{CONNECT_FAIL, PROTOCOL_FAIL, SEND_FAIL, SendStatus, Status};
 pub(crate) use stopping::retire_all;
+pub(crate) use survey::{Survey, survey};
 pub use upgrade::UpgradeError;
 
 /// A connection, by a handle that is copied freely: into closures, timers, maps.

@@ -23,7 +23,7 @@ use crate::transport::Transport;
 #[derive(Debug)]
 pub(crate) struct Switched {
     /// Of the present protocol: a worker's, or one without callbacks.
-    to: Rc<dyn Driver>,
+    pub(super) to: Rc<dyn Driver>,
     /// The accepting worker's first.
     before: Box<[Rc<dyn Driver>]>,
     /// Whose deadlines hold: the present worker's, else the last one's.

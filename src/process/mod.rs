@@ -1,4 +1,5 @@
-//! An app as processes of a machine: what its program is told, and where its files are.
+//! An app as processes of a machine: what its program is told, where its files are, what an operator sees, and what it
+//! tells the system's own manager.
 //!
 //! The parts know nothing of each other but data, and none of them starts or signals a process.
 
@@ -8,7 +9,9 @@ mod log_file;
 mod logger;
 mod pid_file;
 mod place;
+pub mod screens;
 mod settings;
+mod watch;
 
 pub use command::{Command, Usage};
 pub use log_file::LogFile;
@@ -16,3 +19,4 @@ pub use logger::line as log_line;
 pub use pid_file::{Holder, PidFile, PidFileError};
 pub use place::{pid_file as usual_pid_file, program, program_name};
 pub use settings::Settings;
+pub use watch::{EVENT_LOOP, connection_status, load_average, process_status, versions, worker_rows};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use mio::Events;
 
-use super::{Kind, LONGEST_INTERVAL, Reactor, TICK, Timer, due_tick, from_token};
+use super::{DEADLINE, Kind, LONGEST_INTERVAL, Reactor, TICK, Timer, due_tick, from_token};
 use crate::callback;
 use crate::error::Error;
 use crate::protocols::warm;
@@ -83,6 +83,11 @@ impl Reactor {
         }
         self.events.set(Some(events));
         Ok(())
+    }
+
+    /// How many timers of the app there are.
+    pub(crate) fn timers(&self) -> usize {
+        self.timers.with(|wheel| wheel.count(|timer| timer.interval != DEADLINE))
     }
 
     /// How many events the last turn began with.

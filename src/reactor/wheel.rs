@@ -200,6 +200,17 @@ impl<T> Wheel<T> {
         self.table.len()
     }
 
+    /// How many of the values are such. Looks at all of them.
+    pub(crate) fn count(&self, is_such: impl Fn(&T) -> bool) -> usize {
+        let mut slot = 0;
+        let mut count = 0;
+        while let Some((key, entry)) = self.table.next_from(slot) {
+            count += usize::from(is_such(&entry.value));
+            slot = key.slot + 1;
+        }
+        count
+    }
+
     /// Takes every value out. Old keys stay dead, and the time stays what it was.
     pub(crate) fn clear(&mut self) -> Vec<T> {
         (self.occupied, self.slots, self.expired) = ([0; LEVELS], Vec::new(), VecDeque::new());

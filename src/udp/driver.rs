@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use super::UdpConnection;
 use crate::callback::{self, Slot};
-use crate::connection::{PROTOCOL_FAIL, Reporting, TcpConnection};
+use crate::connection::{PROTOCOL_FAIL, Reporting, TcpConnection, tally};
 use crate::error::BoxError;
 use crate::protocols::datagram::{Broken, Datagram, Messages};
 use crate::reactor::{self, Key};
@@ -36,6 +36,7 @@ impl<P: Datagram> Default for Handlers<P> {
 
 impl<P: Datagram> Handlers<P> {
     fn on_message(&self, connection: UdpConnection<P>, message: P::Message) -> Result<(), String> {
+        tally::count_message();
         let Some(mut taken) = self.on_message.take() else { return Ok(()) };
         callback::call("on_message", || taken.get().map_or(Ok(()), |callback| callback(connection, message)))
     }

@@ -29,7 +29,7 @@ use driver::Handlers;
 use registry::{Entry, WorkerCallback, WorkerData, with_entry, with_socket};
 
 pub use connection::UdpConnection;
-pub(crate) use registry::{clear, is_leaving, leave, listen_all, start_all, stop_all};
+pub(crate) use registry::{clear, is_leaving, leave, listen_all, overview, start_all, stop_all};
 
 /// A worker that listens for datagrams, by a handle that is copied freely: PHP's `new Worker('udp://…')`.
 ///

@@ -136,6 +136,12 @@ pub(crate) fn start_all(keys: Vec<Key>) -> Result<(), Error> {
     Ok(())
 }
 
+/// The names and addresses of all workers, for those who watch the loop.
+pub(crate) fn overview() -> Vec<(String, String)> {
+    let look_at = |key| with_entry(key, |entry| (entry.name.clone(), entry.address.to_string()));
+    keys().into_iter().filter_map(look_at).collect()
+}
+
 /// Runs every `on_worker_stop`.
 pub(crate) fn stop_all() {
     for key in keys() {

@@ -4,6 +4,7 @@ mod broadcast;
 mod callbacks;
 mod http;
 mod listener;
+mod overview;
 mod registry;
 pub(crate) mod run;
 mod signals;
@@ -27,6 +28,7 @@ use crate::protocols::Codec;
 use crate::reactor::{self, Key, Kind};
 
 use listener::Listener;
+pub(crate) use overview::overview;
 use registry::{Entry, WorkerData, registry};
 
 /// A listener for one protocol and what happens on its connections, by a handle that is copied freely.
