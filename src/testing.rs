@@ -413,7 +413,8 @@ pub mod bench {
 /// The parts of the process model, for tests that look at each alone.
 pub mod process {
     pub use crate::process::{
-        EVENT_LOOP, Holder, LogFile, PidFile, PidFileError, Settings, connection_status, load_average, log_line,
-        process_status, program, program_name, screens, usual_pid_file, versions, worker_rows,
+        EVENT_LOOP, Holder, ListenFd, LogFile, Notifier, PidFile, PidFileError, Settings, connection_status,
+        listen_fds, load_average, log_line, process_status, program, program_name, screens, usual_pid_file, versions,
+        worker_rows,
     };
 }

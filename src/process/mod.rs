@@ -4,9 +4,11 @@
 //! The parts know nothing of each other but data, and none of them starts or signals a process.
 
 mod command;
+mod listen_fds;
 mod local_time;
 mod log_file;
 mod logger;
+mod notify;
 mod pid_file;
 mod place;
 pub mod screens;
@@ -14,8 +16,10 @@ mod settings;
 mod watch;
 
 pub use command::{Command, Usage};
+pub use listen_fds::{ListenFd, listen_fds};
 pub use log_file::LogFile;
 pub use logger::line as log_line;
+pub use notify::Notifier;
 pub use pid_file::{Holder, PidFile, PidFileError};
 pub use place::{pid_file as usual_pid_file, program, program_name};
 pub use settings::Settings;
