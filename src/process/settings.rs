@@ -91,6 +91,7 @@ impl Worker<()> {
     /// Worker::set_stdout_file("/var/log/app/stdout.log");
     /// ```
     #[doc(alias = "stdoutFile")]
+    #[doc(hidden)] // until somebody goes into the background
     pub fn set_stdout_file(path: impl AsRef<Path>) {
         lock().stdout_file = Some(path.as_ref().into());
     }
@@ -103,6 +104,7 @@ impl Worker<()> {
     /// Worker::set_pid_file("/run/app/app.pid");
     /// ```
     #[doc(alias = "pidFile")]
+    #[doc(hidden)] // until somebody obeys the commands
     pub fn set_pid_file(path: impl AsRef<Path>) {
         lock().pid_file = Some(path.as_ref().into());
     }
