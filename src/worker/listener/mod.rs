@@ -1,6 +1,7 @@
 //! Listening and accepting.
 //!
-//! Invariants: accepting has a budget for each turn; when the process or the system runs out of descriptors, accepting
+//! Invariants: accepting has a budget for each visit, and who has used it up goes on in the next turn, with no second visit
+//! by events meanwhile; when the process or the system runs out of descriptors, accepting
 //! rests and is tried again by a timer, so it never spins; accepted sockets inherit their options from the listener, so
 //! a connection costs `accept` and one `epoll_ctl`.
 
@@ -43,6 +44,8 @@ pub(super) struct Listener {
     resting: bool,
     /// That descriptors are short was logged, and nothing was accepted since.
     warned: bool,
+    /// Will be visited without an event.
+    listed: bool,
 }
 
 /// What connections are accepted from.
@@ -107,7 +110,7 @@ pub(super) fn listen(key: Key, address: &Address, access: &Access) -> Result<(),
     let failed = |source| Error::Listen { address: address.to_string().into(), source };
     let mut socket = Socket::bind(address, access).map_err(failed)?;
     reactor::get().register(socket.source(), Kind::Listener, key).map_err(failed)?;
-    let listener = Listener { socket, resting: false, warned: false };
+    let listener = Listener { socket, resting: false, warned: false, listed: false };
     registry().with(|table| {
         if let Some(entry) = table.get_mut(key) {
             entry.listener = Some(listener);
@@ -127,8 +130,21 @@ pub(super) fn close(key: Key) {
     });
 }
 
-fn accept_ready(key: Key, _readiness: Readiness) {
-    if accept(key) {
+fn accept_ready(key: Key, readiness: Readiness) {
+    // An event says something; a visit from the ready list nothing.
+    let was_listed = readiness == Readiness::default();
+    let visits = with_listener(key, |listener| match was_listed {
+        // Others list it too: when a limit is no longer reached, or when it may go on.
+        true => {
+            listener.listed = false;
+            true
+        }
+        false => !listener.listed,
+    });
+    if visits == Some(true)
+        && accept(key)
+        && with_listener(key, |listener| std::mem::replace(&mut listener.listed, true)) == Some(false)
+    {
         reactor::get().list(Kind::Listener, key);
     }
 }
@@ -171,6 +187,10 @@ fn accept(key: Key) -> bool {
     true
 }
 
+fn with_listener<R>(key: Key, f: impl FnOnce(&mut Listener) -> R) -> Option<R> {
+    registry().with(|table| table.get_mut(key)?.listener.as_mut().map(f))
+}
+
 fn is_exhausted(error: &io::Error) -> bool {
     let exhausted = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
     error.raw_os_error().is_some_and(|code| exhausted.iter().any(|errno| errno.raw_os_error() == code))
@@ -179,10 +199,9 @@ fn is_exhausted(error: &io::Error) -> bool {
 /// Stops accepting for a moment. The connections wait in the system's queue meanwhile.
 #[cold]
 fn rest(key: Key, error: &io::Error) {
-    let already_warned = registry().with(|table| {
-        let listener = table.get_mut(key)?.listener.as_mut()?;
+    let already_warned = with_listener(key, |listener| {
         listener.resting = true;
-        Some(std::mem::replace(&mut listener.warned, true))
+        std::mem::replace(&mut listener.warned, true)
     });
     if already_warned == Some(false) {
         log::error!("no connection can be accepted, trying every 0.1 s: {error}");
@@ -193,10 +212,46 @@ fn rest(key: Key, error: &io::Error) {
 }
 
 fn wake(key: Key) {
-    registry().with(|table| {
-        if let Some(listener) = table.get_mut(key).and_then(|entry| entry.listener.as_mut()) {
-            listener.resting = false;
-        }
-    });
+    with_listener(key, |listener| listener.resting = false);
     reactor::get().list(Kind::Listener, key);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::net::TcpStream;
+    use std::rc::Rc;
+
+    use super::ACCEPT_BUDGET;
+    use crate::Worker;
+    use crate::protocols::tcp::Tcp;
+    use crate::reactor;
+
+    #[test]
+    fn a_flood_of_connections_takes_one_visit_in_each_turn_however_many_events_there_are() {
+        let worker = Worker::<Tcp>::new("tcp://127.0.0.1:0");
+        let accepted = Rc::new(Cell::new(0));
+        let count = Rc::clone(&accepted);
+        worker.on_connect(move |connection| {
+            count.set(count.get() + 1);
+            connection.destroy();
+        });
+        worker.listen().unwrap();
+        let address = worker.local_addr().unwrap();
+        // They wait in the system's queue, although they have gone.
+        let come = |clients| (0..clients).for_each(|_| drop(TcpStream::connect(address).unwrap()));
+        let turns = 4;
+        come((turns + 2) * ACCEPT_BUDGET);
+        reactor::get().turn(true).unwrap();
+        assert_eq!(accepted.take(), 2 * ACCEPT_BUDGET, "by the event, and once more behind all others");
+        for _ in 0..turns {
+            come(1);
+            reactor::get().turn(true).unwrap();
+            assert_eq!(accepted.take(), ACCEPT_BUDGET);
+        }
+        reactor::get().turn(true).unwrap();
+        assert_eq!(accepted.take(), turns);
+        worker.unlisten();
+        reactor::get().close();
+    }
 }
