@@ -288,9 +288,9 @@ fn a_protocol_of_ones_own_costs_its_datagram_when_it_fails() {
         "3 no digit",
         "i Sent",
         "fail Dropped",
-        "2 it cannot be said",
+        "3 it cannot be said",
         "panic Dropped",
-        "2 a bug",
+        "3 a bug",
         "stop Sent",
     ];
     assert_eq!(events.take(), expected);

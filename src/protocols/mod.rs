@@ -351,7 +351,8 @@ pub enum Encoded {
     /// answers `Dropped`.
     Stray(&'static str),
     /// The message cannot be encoded, for this reason, and the connection ends: `on_error` is called with
-    /// [`PROTOCOL_FAIL`](crate::PROTOCOL_FAIL), and `send` answers `Closed`.
+    /// [`PROTOCOL_FAIL`](crate::PROTOCOL_FAIL), and `send` answers `Closed`. Over UDP it costs this datagram, and `send` answers
+    /// `Dropped`.
     Failed(String),
 }
 

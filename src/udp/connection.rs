@@ -38,8 +38,8 @@ impl<P: Datagram> UdpConnection<P> {
     /// to [`set_max_send_buffer_size`](super::UdpWorker::set_max_send_buffer_size) for all peers of the worker together.
     ///
     /// What cannot be sent (a message that no datagram can hold, 65,507 bytes over IPv4; a network that cannot be reached)
-    /// is dropped, and `on_error` is called with [`SEND_FAIL`](crate::SEND_FAIL). That the peer is not there is no such
-    /// case: nobody knows.
+    /// is dropped, and `on_error` is called with [`SEND_FAIL`](crate::SEND_FAIL); what a protocol of your own fails to encode
+    /// likewise, with [`PROTOCOL_FAIL`](crate::PROTOCOL_FAIL). That the peer is not there is no such case: nobody knows.
     ///
     /// ```
     /// # use workerman::{Text, UdpWorker};

@@ -37,7 +37,11 @@ impl<P: Datagram> Default for Handlers<P> {
 impl<P: Datagram> Handlers<P> {
     fn on_message(&self, connection: UdpConnection<P>, message: P::Message) -> Result<(), String> {
         tally::count_message();
-        let Some(mut taken) = self.on_message.take() else { return Ok(()) };
+        let Some(mut taken) = self.on_message.take() else {
+            // It may be of a user's type.
+            callback::discard(message);
+            return Ok(());
+        };
         callback::call("on_message", || taken.get().map_or(Ok(()), |callback| callback(connection, message)))
     }
 

@@ -187,8 +187,8 @@ impl<P: Datagram> UdpWorker<P> {
     }
 
     /// Called when a message cannot be sent, with [`SEND_FAIL`](crate::SEND_FAIL), and when a datagram is against the
-    /// protocol, with [`PROTOCOL_FAIL`](crate::PROTOCOL_FAIL); and with a text. What is dropped inside an `on_error` raises
-    /// no other: there `send` alone tells.
+    /// protocol, or cannot be encoded, with [`PROTOCOL_FAIL`](crate::PROTOCOL_FAIL); and with a text. What is dropped inside
+    /// an `on_error` raises no other: there `send` alone tells.
     ///
     /// ```
     /// # use workerman::{Frame, UdpWorker};

@@ -10,7 +10,7 @@ use rustix::io::Errno;
 
 use super::outgoing::Given;
 use super::registry::{registry, with_entry, with_socket};
-use crate::connection::{Reporting, SEND_FAIL, SendStatus, custom};
+use crate::connection::{PROTOCOL_FAIL, Reporting, SEND_FAIL, SendStatus, custom};
 use crate::protocols::datagram::Datagram;
 use crate::protocols::output::{Outbound, Output};
 use crate::protocols::{Encode, Encoded};
@@ -39,7 +39,10 @@ pub(super) fn message<P: Datagram + Encode<M>, M>(key: Key, peer: SocketAddr, me
         Encoded::Done => datagram_of(key, peer, &mut queue),
         Encoded::Kept => dropped(key, peer, "a datagram cannot wait for its protocol".into()),
         Encoded::Stray(reason) => dropped(key, peer, reason.into()),
-        Encoded::Failed(reason) => dropped(key, peer, reason.into()),
+        Encoded::Failed(reason) => {
+            fail(key, peer, PROTOCOL_FAIL, reason.into());
+            SendStatus::Dropped
+        }
     };
     queue.reset();
     registry().spare.set(queue);
@@ -91,13 +94,13 @@ fn gather(queue: &mut Outbound) -> io::Result<Vec<u8>> {
 }
 
 fn dropped(key: Key, peer: SocketAddr, text: Cow<'static, str>) -> SendStatus {
-    fail(key, peer, text);
+    fail(key, peer, SEND_FAIL, text);
     SendStatus::Dropped
 }
 
 /// Has `on_error` told, once the present callback has returned. What an `on_error` itself loses is told by `send` alone:
 /// else whoever answers a failure by sending once more would be called for ever.
-pub(super) fn fail(key: Key, peer: SocketAddr, text: Cow<'static, str>) {
+pub(super) fn fail(key: Key, peer: SocketAddr, code: u32, text: Cow<'static, str>) {
     if Reporting::is_on() {
         return;
     }
@@ -109,7 +112,7 @@ pub(super) fn fail(key: Key, peer: SocketAddr, text: Cow<'static, str>) {
         room
     });
     if deferred == Some(true) {
-        reactor::get().defer(Deferred { run: report, key, code: SEND_FAIL });
+        reactor::get().defer(Deferred { run: report, key, code });
     }
 }
 

@@ -17,7 +17,7 @@ use super::outgoing::{Given, Outgoing};
 use super::registry::{Options, with_entry, with_socket};
 use super::send;
 use crate::address::Address;
-use crate::connection::TcpConnection;
+use crate::connection::{SEND_FAIL, TcpConnection};
 use crate::error::Error;
 use crate::reactor::{self, Handler, Key, Kind};
 use crate::transport::Readiness;
@@ -141,7 +141,7 @@ fn ready(key: Key, readiness: Readiness) {
     let was_listed = readiness == Readiness::default();
     if readiness.writable {
         for (peer, error) in with_socket(key, |socket| socket.drain(key)).unwrap_or_default() {
-            send::fail(key, peer, send::text_of(&error));
+            send::fail(key, peer, SEND_FAIL, send::text_of(&error));
         }
     }
     if with_socket(key, |socket| socket.leaving) == Some(true) {
