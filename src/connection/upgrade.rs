@@ -99,6 +99,8 @@ impl TcpConnection<Http> {
         request: Request,
         to: Option<Rc<Handlers<Q>>>,
     ) -> Result<TcpConnection<Q>, UpgradeError> {
+        // User code may make it: before anything is taken out.
+        let mut codec = Q::default();
         let limits = to.as_ref().map_or(Limits::of_size(0), |to| to.limits());
         let origin = request.origin();
         let ticket = origin.ticket;
@@ -106,7 +108,7 @@ impl TcpConnection<Http> {
         let mut result = Err(UpgradeError::NotWaiting);
         let status = write::transmit(self.key, self.ticket, write::Limit::Ignore, |http: &mut Http, output| {
             if is_own && http.may_switch(ticket) {
-                result = Q::upgrade(http, request, &limits, output).map_err(|response| {
+                result = codec.upgrade(http, request, &limits, output).map_err(|response| {
                     let refused = UpgradeError::Refused(response.status());
                     http.encode(response, output);
                     refused
@@ -114,12 +116,16 @@ impl TcpConnection<Http> {
             }
             Encoded::Done
         });
-        let codec = match (status, result) {
-            (SendStatus::WrongProtocol, _) => return Err(UpgradeError::WrongProtocol),
-            (SendStatus::Closed, Err(UpgradeError::NotWaiting)) => return Err(UpgradeError::Closed),
-            (_, result) => result?,
+        let error = match (status, result) {
+            (_, Ok(())) => {
+                return switch(self.key, codec, to.map(|to| to as Rc<dyn Driver>)).ok_or(UpgradeError::Closed);
+            }
+            (SendStatus::WrongProtocol, _) => UpgradeError::WrongProtocol,
+            (SendStatus::Closed, Err(UpgradeError::NotWaiting)) => UpgradeError::Closed,
+            (_, Err(error)) => error,
         };
-        switch(self.key, codec, to.map(|to| to as Rc<dyn Driver>)).ok_or(UpgradeError::Closed)
+        callback::discard(codec);
+        Err(error)
     }
 }
 
@@ -178,7 +184,7 @@ fn switch<Q: Codec>(key: Key, codec: Q, to: Option<Rc<dyn Driver>>) -> Option<Tc
     });
     // A codec without a connection may be the end of a user's value.
     callback::discard(codec);
-    drop(before?);
+    callback::discard(before?);
     reactor::get().defer(Deferred { run: begin, key, code: 0 });
     Some(TcpConnection::new(key))
 }

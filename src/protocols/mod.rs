@@ -92,15 +92,13 @@ pub trait Codec: sealed::Sealed + Default + 'static {
     /// A client of HTTP has asked to go on in this protocol: begins it, or answers what the client gets instead.
     #[doc(hidden)]
     fn upgrade(
+        &mut self,
         http: &mut http::Http,
         request: Request,
         _limits: &Limits,
         output: &mut Output<'_>,
-    ) -> Result<Self, Response> {
-        // User code may make it: before anything is said.
-        let codec = Self::default();
-        http.switch_as_asked(&request, Self::SCHEME, output)?;
-        Ok(codec)
+    ) -> Result<(), Response> {
+        http.switch_as_asked(&request, Self::SCHEME, output)
     }
 
     /// The connection speaks this protocol from now on: answers what the app is to be told first.

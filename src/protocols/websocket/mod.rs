@@ -162,10 +162,18 @@ impl Codec for Websocket {
     }
 
     /// The handshake goes on as if its request had just come in here; the app is told once its callback is back.
-    fn upgrade(http: &mut Http, request: Request, limits: &Limits, _output: &mut Output<'_>) -> Result<Self, Response> {
+    fn upgrade(
+        &mut self,
+        http: &mut Http,
+        request: Request,
+        limits: &Limits,
+        _output: &mut Output<'_>,
+    ) -> Result<(), Response> {
         let asked = handshake::examine(&request, limits.deflate)?;
         let rest = Rest { asked: Some(asked), request: Some(request), ..Rest::default() };
-        Ok(Self { phase: Phase::Handshake(std::mem::take(http)), rest: Some(Box::new(rest)), ..Self::default() })
+        self.phase = Phase::Handshake(std::mem::take(http));
+        self.rest = Some(Box::new(rest));
+        Ok(())
     }
 
     fn begin(&mut self) -> Option<WebsocketSignal> {
