@@ -249,6 +249,52 @@ fn piped(sim: &Simulation, from: Worker<Text>, to: Worker<Tcp>) -> (Peer, Peer) 
 }
 
 #[test]
+fn a_source_that_switches_protocols_is_piped_no_more() {
+    let sim = Simulation::new();
+    let (from, to) = (Worker::<Text>::new(""), Worker::<Tcp>::new(""));
+    let (source, destination) = piped(&sim, from, to);
+    source.write("one\ntwo");
+    sim.run();
+    assert_eq!(destination.read_text(), "one");
+    let raw = from.connections().next().expect("a source").set_protocol::<Tcp>();
+    raw.on_message(|raw, bytes| raw.send(bytes));
+    sim.run();
+    assert_eq!(source.read_text(), "two", "what had come is the new protocol's");
+    // It answers its own peer now: who reads nothing is not read.
+    raw.set_max_send_buffer_size(1000);
+    source.set_window(0);
+    for _ in 0..100 {
+        source.write("x".repeat(1000));
+        sim.run();
+    }
+    source.set_window(usize::MAX);
+    let mut echoed = 0;
+    for _ in 0..100 {
+        sim.run();
+        echoed += source.read().len();
+    }
+    assert_eq!(echoed, 100 * 1000, "nothing is dropped");
+    source.finish();
+    sim.run();
+    assert!(!destination.is_finished(), "nor do they end together");
+}
+
+#[test]
+fn a_source_that_was_held_goes_on_in_its_new_protocol() {
+    let sim = Simulation::new();
+    let (from, to) = (Worker::<Text>::new(""), Worker::<Tcp>::new(""));
+    let (source, destination) = piped(&sim, from, to);
+    to.connections().for_each(|connection| connection.set_max_send_buffer_size(10));
+    destination.set_window(0);
+    source.write("a line that is too long\nraw");
+    sim.run();
+    let raw = from.connections().next().expect("a source").set_protocol::<Tcp>();
+    raw.on_message(|raw, bytes| raw.send(bytes));
+    sim.run();
+    assert_eq!(source.read_text(), "raw");
+}
+
+#[test]
 fn a_destination_that_switches_protocols_ends_the_pipe_with_the_next_message() {
     let sim = Simulation::new();
     let (from, to) = (Worker::<Text>::new(""), Worker::<Tcp>::new(""));

@@ -55,6 +55,8 @@ impl<P: Codec> TcpConnection<P> {
     /// * It sets this connection's own `on_message`; set it anew, and messages go elsewhere. All other callbacks stay as
     ///   they are, those of the worker too. (PHP overwrites `onClose` here, `onBufferFull` and `onBufferDrain` there.)
     /// * A second pipe from this connection takes the place of the first. Into one connection there may be many.
+    /// * It ends when this connection switches to another protocol, and closes nothing then. When the other does, it cannot
+    ///   take the next message.
     ///
     /// What this connection receives, the other has to be able to send. Bytes from [`Tcp`](crate::Tcp) are binary messages on a
     /// WebSocket, and messages of a WebSocket are plain bytes on `Tcp`.
@@ -135,7 +137,7 @@ fn close(key: Key) {
 }
 
 /// The messages of this connection go nowhere any more.
-fn leave(key: Key) {
+pub(super) fn leave(key: Key) {
     release(key);
     if let Some(to) = visit(key, |visit| visit.extra.as_mut()?.joints.to.take()).flatten() {
         visit(to, |visit| visit.extra().joints.from.retain(|from| *from != key));

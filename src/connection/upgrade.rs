@@ -10,7 +10,7 @@ use super::deadline::NEVER;
 use super::driver::{Driver, Handlers};
 use super::state::{Flags, Visit, state, visit};
 use super::status::{SendStatus, Status};
-use super::{TcpConnection, along, driver, write};
+use super::{TcpConnection, along, driver, pipe, write};
 use crate::callback;
 use crate::protocols::http::{Http, Request};
 use crate::protocols::{Codec, Encode as _, Encoded, Limits, Pace};
@@ -136,7 +136,8 @@ impl<P: Codec> TcpConnection<P> {
     /// [`SendStatus::WrongProtocol`] from here on. On a connection that is closed, or speaks `P` no longer, nothing happens.
     ///
     /// Bytes that have come and are not decoded yet are the new protocol's. A request of HTTP that is not answered counts as
-    /// answered. All else is as with [`upgrade`](TcpConnection::upgrade).
+    /// answered. A [`pipe`](Self::pipe) from this connection ends: it was for messages of `P`. All else is as with
+    /// [`upgrade`](TcpConnection::upgrade).
     ///
     /// ```
     /// # use workerman::{Tcp, Text, Worker};
@@ -185,6 +186,7 @@ fn switch<Q: Codec>(key: Key, codec: Q, to: Option<Rc<dyn Driver>>) -> Option<Tc
     // A codec without a connection may be the end of a user's value.
     callback::discard(codec);
     callback::discard(before?);
+    pipe::leave(key);
     reactor::get().defer(Deferred { run: begin, key, code: 0 });
     Some(TcpConnection::new(key))
 }
