@@ -23,7 +23,7 @@ const LARGE: usize = 6 << 20;
 struct Site {
     path: PathBuf,
     told: Receiver<String>,
-    _server: Server,
+    server: Server,
     directory: TemporaryDirectory,
 }
 
@@ -35,7 +35,7 @@ impl Site {
         let address = format!("unix://{}", path.display());
         let (sender, told) = mpsc::channel();
         let server = Server::start(move |_| set_up(&address, sender));
-        Self { path, told, _server: server, directory }
+        Self { path, told, server, directory }
     }
 
     fn http(name: &str) -> Self {
@@ -44,6 +44,11 @@ impl Site {
             worker.on_message(answer);
             worker.on_close(move |connection| tell.send(format!("closed {:?}", connection.remote_address())).is_ok());
         })
+    }
+
+    /// Has the app end.
+    fn stop(&self) {
+        self.server.handle.run(Worker::stop_all).expect("a loop that runs");
     }
 
     fn connect(&self) -> UnixStream {
@@ -282,4 +287,59 @@ fn websocket_messages_go_both_ways() {
     }
     socket.close(None).expect("it can be closed");
     while socket.read().is_ok() {}
+}
+
+#[test]
+fn upgraded_connections_are_told_everything_and_said_goodbye_to() {
+    let site = Site::start("upgrade", |address, tell| {
+        let (site, chat) = (Worker::<Http>::new(address), Worker::<Websocket>::new(""));
+        site.on_message(move |connection, request| connection.upgrade_to(chat, request).map(drop));
+        site.on_close(move |_| tell.send("closed".to_owned()).is_ok());
+        chat.on_message(move |_, message| chat.broadcast(message));
+    });
+    let mut guests = [(); 2].map(|()| tungstenite::client("ws://localhost/", site.connect()).expect("a handshake").0);
+    for message in [Theirs::text("hello"), Theirs::binary(content(LARGE / 8)), Theirs::text("bye")] {
+        guests[0].send(message.clone()).expect("it can be sent");
+        for guest in &mut guests {
+            assert!(guest.read().expect("a message") == message);
+        }
+    }
+    site.stop();
+    for guest in &mut guests {
+        let Ok(Theirs::Close(Some(frame))) = guest.read() else { panic!("no goodbye") };
+        assert_eq!(u16::from(frame.code), 1001);
+        while guest.read().is_ok() {}
+    }
+    (0..2).for_each(|_| assert_eq!(receive("the end", &site.told), "closed"));
+}
+
+#[test]
+fn who_does_not_read_misses_broadcasts_and_keeps_nobody_waiting() {
+    let site = Site::start("broadcast", |address, _| {
+        let worker = Worker::<Text>::new(address);
+        worker.on_connect(|connection| connection.set_max_send_buffer_size(1000));
+        worker.on_message(move |connection, _| {
+            let told = worker.broadcast_except(connection, "x".repeat(99_999));
+            connection.send(told.dropped.to_string());
+        });
+    });
+    let (mut sleeper, mut teller) = (site.connect(), site.connect());
+    let mut broadcast = || {
+        teller.write_all(b"go\n").expect("it can be sent");
+        let mut missed = [0; 2];
+        teller.read_exact(&mut missed).expect("an answer");
+        missed == *b"1\n"
+    };
+    let heard = (0..100).take_while(|_| !broadcast()).count();
+    assert!((1..100).contains(&heard), "{heard} fit into the socket and the buffer");
+    assert!(broadcast(), "the next one as well");
+    // What found room arrives whole, and then there is room again.
+    let mut line = vec![0; 100_000];
+    for _ in 0..heard {
+        sleeper.read_exact(&mut line).expect("a line");
+        assert!(line.ends_with(b"xx\n"));
+    }
+    outside::eventually("it hears again", || !broadcast());
+    sleeper.read_exact(&mut line).expect("a line");
+    assert!(line.ends_with(b"xx\n"));
 }
