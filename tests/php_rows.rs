@@ -1,9 +1,10 @@
-//! The promise: what PHP Workerman's own tests show of HTTP and of connections is tested here, row by row. Where we do
-//! otherwise, the row says which RFC asks for it; what needs members that do not exist, says which. Sessions, rows 37 to
-//! 41, are in `sessions.rs`.
+//! The promise: what PHP Workerman's own tests show of HTTP and of connections is tested here, row by row, and what they
+//! show of other protocols where those are. Where we do otherwise, the row says which RFC asks for it; what needs members
+//! that do not exist, says which. Sessions, rows 37 to 41, are in `sessions.rs`.
 //!
 //! [`SECTIONS`] is the list: 18 rows of heads, 10 of chunked bodies, 4 of answers and pipelining, 4 of connections, 3 of
-//! responses and events. A row is checked by inputs of the table (`php_rows/cases.rs`), by tests of this file, or later.
+//! responses and events, 2 of lines and frames, 5 of WebSocket and 3 of its clients, 3 of whole programs. A row is checked
+//! by inputs of the table (`php_rows/cases.rs`), by tests of this file or another, or later.
 
 mod common;
 
@@ -25,7 +26,7 @@ struct Row {
     what: &'static str,
     /// How many inputs of the table belong to it.
     cases: usize,
-    /// Tests of this file.
+    /// Tests of this file, or of another: `file::test`.
     tests: &'static [&'static str],
     /// What those tests find otherwise than PHP, and why. Inputs of the table name theirs themselves.
     differs: &'static str,
@@ -54,12 +55,16 @@ const JSON_IS_NO_FORM: &str = "RFC 9112 §7.1.3: the head stays as it was sent; 
 const TRIMMED: &str = "RFC 9110 §5.5: white space around a field's value is none of it; PHP leaves what is behind it";
 
 /// The sections of PHP's tests, how many rows each has, and the rows.
-const SECTIONS: [(&str, usize, &[Row]); 5] = [
+const SECTIONS: [(&str, usize, &[Row]); 9] = [
     ("heads", 18, HEADS),
     ("chunked", 10, CHUNKED),
     ("answers", 4, ANSWERS),
     ("connections", 4, CONNECTIONS),
     ("responses", 3, RESPONSES),
+    ("lines and frames", 2, LINES),
+    ("websocket", 5, WEBSOCKET),
+    ("websocket clients", 3, CLIENTS),
+    ("programs", 3, PROGRAMS),
 ];
 
 const HEADS: &[Row] = &[
@@ -131,6 +136,86 @@ const RESPONSES: &[Row] = &[
     tested("an event with all its fields", &["an_event_has_its_fields_in_phps_order"]),
 ];
 
+/// Rows 45 and 46 of PHP's.
+const LINES: &[Row] = &[
+    tested(
+        "Text",
+        &[
+            "text_and_frame::a_line_longer_than_the_limit_closes",
+            "text_and_frame::a_line_waits_for_its_end_and_comes_without_it",
+        ],
+    ),
+    tested("Frame", &["text_and_frame::a_frame_waits_for_its_length_and_for_its_end"]),
+];
+
+/// Rows 47 to 51.
+const WEBSOCKET: &[Row] = &[
+    tested(
+        "decoded: masked, compressed, with a length of 16 bits",
+        &[
+            "websocket_frames::messages_of_any_length_are_echoed_as_what_they_were",
+            "websocket_deflate::messages_of_all_kinds_are_echoed_under_every_agreement",
+            "websocket_peers::messages_come_back_as_they_were",
+        ],
+    ),
+    Row {
+        differs: "RFC 7692 §5: compressed for clients that have agreed to it, whatever the type is",
+        ..tested(
+            "encoded: each form of a length, and compressed",
+            &[
+                "websocket_frames::messages_of_any_length_are_echoed_as_what_they_were",
+                "websocket_deflate::messages_of_all_kinds_are_echoed_under_every_agreement",
+            ],
+        )
+    },
+    tested("inflated over maxPackageSize", &["websocket_deflate::a_decompression_bomb_is_1009"]),
+    Row {
+        differs: "RFC 6455 §7.1.7: who breaks the protocol is told why",
+        ..tested(
+            "found, too long, or without a mask",
+            &[
+                "websocket_frames::messages_may_be_cut_anywhere",
+                "websocket_frames::a_size_that_is_declared_counts_before_its_bytes_arrive",
+                "websocket_frames::a_protocol_error_is_1002",
+            ],
+        )
+    },
+    Row {
+        later: "arrays are no messages: `serde_json::to_string` makes text of them",
+        ..tested(
+            "sent before the handshake",
+            &["websocket_handshake::what_is_sent_early_waits_for_the_handshake_and_keeps_its_order"],
+        )
+    },
+];
+
+/// Rows 52 to 54.
+const CLIENTS: &[Row] = &[
+    later("what a server sends, decoded", "connections of our own making"),
+    later("what a client sends, encoded", "connections of our own making"),
+    later("the answer to a handshake", "connections of our own making"),
+];
+
+/// Rows 55 to 57.
+const PROGRAMS: &[Row] = &[
+    tested(
+        "a server of HTTP",
+        &[
+            "php_programs::the_http_server_answers_as_phps",
+            "php_programs::its_events_come_and_end",
+            "php_programs::its_session_is_read_once",
+        ],
+    ),
+    tested("a server of UDP", &["udp::the_example_answers"]),
+    Row {
+        differs: "RFC 6455 §7.1.2: closing begins with a Close frame; who is not let in is told 403",
+        ..tested(
+            "a server of WebSocket and its client",
+            &["php_programs::the_websocket_server_talks_and_either_side_may_leave"],
+        )
+    },
+];
+
 /// What came of an input: what was delivered, and what the framework said to the rest.
 fn observe(case: &Case, segment: usize) -> Outcome {
     let delivered = Log::new();
@@ -186,12 +271,16 @@ fn every_row_is_there_and_every_difference_has_its_reason() {
     }
     let rows: Vec<_> = SECTIONS.iter().flat_map(|(_, _, rows)| *rows).collect();
     let cases = cases();
-    let own_text = include_str!("php_rows.rs");
+    let text_of = |file: &str| {
+        let path = format!("{}/tests/{file}.rs", env!("CARGO_MANIFEST_DIR"));
+        std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
+    };
     for (number, row) in (1..).zip(&rows) {
         let found = cases.iter().filter(|case| case.row == number).count();
         assert_eq!(found, row.cases, "inputs of row {number}, {}", row.what);
         for test in row.tests {
-            assert!(own_text.contains(&format!("fn {test}()")), "row {number}: there is no test {test}");
+            let (file, name) = test.split_once("::").unwrap_or(("php_rows", test));
+            assert!(text_of(file).contains(&format!("fn {name}(")), "row {number}: there is no test {test}");
         }
         assert!(row.differs.is_empty() || row.differs.starts_with("RFC "), "row {number}: {}", row.differs);
         assert!(row.cases > 0 || !row.tests.is_empty() || !row.later.is_empty(), "row {number} is checked by nothing");
