@@ -1,11 +1,12 @@
 //! Promise: a real browser's `WebSocket` talks with ours: text, bytes, sub-protocol, compression when there is any, and both
-//! ways of closing; on a port of its own and on that of the page.
+//! ways of closing; on a port of its own and on that of the page. And people in two tabs talk through the chat example.
 
 mod outside;
 
+use std::process::Command;
 use std::sync::mpsc;
 
-use outside::{Browser, Server};
+use outside::{Browser, Process, Server};
 use workerman::{Response, Websocket, Worker};
 
 /// Tries everything, one after the other, and posts what has come of it.
@@ -93,4 +94,54 @@ fn talk_on(websocket: &'static str) {
         "closed 1005  true".to_owned(),
     ];
     assert_eq!(outside::receive("a verdict", &verdict), expected.join("\n"));
+}
+
+/// Two tabs of one origin, so that a script may type into both and read them.
+const TABS: &str = r#"<!doctype html><meta charset="utf-8">
+<iframe src="/tab?name=Ann"></iframe><iframe src="/tab?name=Bob"></iframe>
+<script>
+  const [ann, bob] = document.querySelectorAll("iframe");
+  const lines = (tab) => [...tab.contentDocument.querySelectorAll("li")].map((item) => item.textContent);
+  const shows = async (tab, line) => {
+    while (!lines(tab).includes(line)) await new Promise((resolve) => setTimeout(resolve, 10));
+  };
+  const say = (tab, text) => {
+    tab.contentDocument.querySelector("input").value = text;
+    tab.contentDocument.querySelector("form").requestSubmit();
+  };
+  onload = async () => {
+    await shows(ann, "Ann is here");
+    await shows(bob, "Bob is here");
+    say(ann, "h\u00ef <b>Bob</b>");
+    await shows(bob, "Ann: h\u00ef <b>Bob</b>");
+    say(bob, "hello");
+    await shows(ann, "Bob: hello");
+    bob.remove();
+    await shows(ann, "Bob has gone");
+    await fetch("/verdict", { method: "POST", body: lines(ann).slice(0, 3).join("\n") });
+  };
+</script>"#;
+
+#[test]
+fn two_tabs_talk_through_the_page_of_the_chat_example() {
+    let example = Process::start(Command::new(outside::example("websocket_chat")).arg("127.0.0.1:0"));
+    let mut stream = outside::connect(outside::address_in(&example.line()));
+    let answer = outside::ask(&mut stream, "/", "</script>\n");
+    let (_, page) = answer.split_once("\r\n\r\n").expect("a page");
+    let page = page.to_owned();
+    let (sender, verdict) = mpsc::channel();
+    let server = Server::start(move |site| {
+        site.on_message(move |connection, request| match request.path() {
+            "/" => drop(connection.send(TABS)),
+            "/tab" => drop(connection.send(page.as_str())),
+            "/verdict" => {
+                let _ = sender.send(String::from_utf8_lossy(request.raw_body()).into_owned());
+                connection.send("");
+            }
+            _ => connection.close(),
+        });
+    });
+    let _browser = Browser::open(&format!("http://{}/", server.address));
+    let expected = "Bob has gone\nBob: hello\nAnn: h\u{ef} <b>Bob</b>";
+    assert_eq!(outside::receive("a verdict", &verdict), expected);
 }
