@@ -1,5 +1,5 @@
 //! The promise: a bug that was found once does not come back. One test for each, named after what must hold, for bugs
-//! that no other file's promise covers.
+//! that no other file's promise covers; at the end, three holes of PHP Workerman 5.2.2.
 
 mod support;
 
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use support::{Log, OnDrop, answers, boom, get};
 use workerman::testing::{Peer, Simulation};
-use workerman::{Http, PanicPolicy, Response, SendStatus, Tcp, Timer, Worker};
+use workerman::{Http, PanicPolicy, Response, SendStatus, Tcp, Text, Timer, Websocket, Worker};
 
 const RAW: &str = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nraw";
 
@@ -490,4 +490,99 @@ fn a_raw_answer_is_given_before_other_callbacks_see_the_connection() {
     peer.write(get("/"));
     sim.run();
     assert_eq!(log.take(), ["Dropped"]);
+}
+
+/// A WebSocket's frame, masked with zeros as PHP Workerman's own client does.
+fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    let length = match (u8::try_from(payload.len()), u16::try_from(payload.len())) {
+        (Ok(short @ ..126), _) => vec![0x80 | short],
+        (_, Ok(length)) => [&[0xfe], &length.to_be_bytes()[..]].concat(),
+        _ => panic!("a short payload"),
+    };
+    [&[first], &length[..], &[0; 4], payload].concat()
+}
+
+/// A connection of this worker that has shaken hands, perhaps with an offer.
+fn websocket(sim: &Simulation, worker: Worker<Websocket>, offer: &str) -> Peer {
+    let peer = sim.connect(worker);
+    peer.write(format!(
+        "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n{offer}\r\n"
+    ));
+    sim.run();
+    assert!(peer.read_text().starts_with("HTTP/1.1 101 "));
+    peer
+}
+
+#[test]
+fn what_was_decoded_for_one_connection_is_given_to_no_other() {
+    // PHP keeps messages by their bytes, for all connections and all protocols of the process.
+    let sim = Simulation::new();
+    let (chat, lines, raw) = (Worker::<Websocket>::new(""), Worker::<Text>::new(""), Worker::<Tcp>::new(""));
+    let log = Log::default();
+    let (messages, texts, bytes) = (log.clone(), log.clone(), log.clone());
+    chat.on_message(move |_, message| messages.add(format_args!("message {message}")));
+    lines.on_message(move |_, line| texts.add(format_args!("line {line:?}")));
+    raw.on_message(move |_, raw| bytes.add(format_args!("bytes {}", raw.escape_ascii())));
+    let (ann, bob) = (websocket(&sim, chat, ""), websocket(&sim, chat, ""));
+    let end = frame(0x80, b"of mine");
+    ann.write([frame(0x01, b"a secret "), end.clone()].concat());
+    sim.run();
+    bob.write([frame(0x01, b"nothing "), end].concat());
+    sim.run();
+    assert_eq!(log.take(), ["message a secret of mine", "message nothing of mine"]);
+
+    // Nor to one that has not shaken hands, or speaks another protocol.
+    let whole = frame(0x81, b"a line\n");
+    ann.write(&whole);
+    sim.run();
+    let others = [sim.connect(chat), sim.connect(lines), sim.connect(raw)];
+    for (peer, bytes) in others.iter().zip([&whole[..], b"a line\n", b"a line\n"]) {
+        peer.write(bytes);
+        sim.run();
+    }
+    assert_eq!(log.take(), ["message a line\n", "line \"a line\"", "bytes a line\\n"]);
+}
+
+#[cfg(feature = "deflate")]
+#[test]
+fn a_compressed_frame_that_is_none_costs_one_connection() {
+    // It ends PHP's process, and so everybody's connection.
+    let sim = Simulation::new();
+    let worker = Worker::<Websocket>::new("");
+    worker.on_message(|connection, message| connection.send(message));
+    let offer = "Sec-WebSocket-Extensions: permessage-deflate\r\n";
+    let (ann, bob, old) = (websocket(&sim, worker, offer), websocket(&sim, worker, offer), websocket(&sim, worker, ""));
+    bob.write(frame(0xc1, b"\xff\xff\xff\xff"));
+    // Whoever has agreed to nothing may not compress at all.
+    old.write(frame(0xc1, b"\xff\xff\xff\xff"));
+    sim.run();
+    assert!(bob.read().starts_with(&[0x88]) && bob.is_finished());
+    assert!(old.read().starts_with(&[0x88]) && old.is_finished());
+    ann.write(frame(0x81, b"still here"));
+    sim.run();
+    assert_eq!(ann.read(), b"\x81\x0astill here");
+}
+
+#[cfg(feature = "deflate")]
+#[test]
+fn a_decompression_bomb_takes_no_more_memory_than_the_largest_message() {
+    // PHP inflates all of it, however much that is, then looks at the limit, then dies.
+    let mut packed = Vec::with_capacity(40_000);
+    let mut compress = flate2::Compress::new(flate2::Compression::best(), false);
+    let zeros = vec![0; 8_000_000];
+    compress.compress_vec(&zeros, &mut packed, flate2::FlushCompress::Sync).expect("zlib compresses");
+    assert_eq!(compress.total_in(), 8_000_000);
+    let bomb = frame(0xc2, &packed);
+    let sim = Simulation::new();
+    let worker = Worker::<Websocket>::new("");
+    worker.on_connect(|connection| connection.set_max_package_size(1 << 20));
+    worker.on_message(|_, _| support::never());
+    let peer = websocket(&sim, worker, "Sec-WebSocket-Extensions: permessage-deflate\r\n");
+    let taken = allocation_counter::measure(|| {
+        peer.write(&bomb);
+        sim.run();
+    });
+    assert_eq!(peer.read().get(2..4), Some(&1009_u16.to_be_bytes()[..]));
+    assert!(taken.bytes_max < 3 << 20, "{} bytes", taken.bytes_max);
 }
