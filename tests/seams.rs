@@ -180,6 +180,60 @@ fn a_protocol_that_cannot_be_made_leaves_the_one_before() {
 }
 
 #[test]
+fn a_line_may_stand_in_front_of_http() {
+    // What a proxy says of its client: the rest is a connection of HTTP like any other, with the worker's deadlines.
+    let sim = Simulation::new();
+    let worker = Worker::<Text>::new("");
+    worker.on_message(|connection, line| {
+        connection.set(line);
+        let http = connection.set_protocol::<Http>();
+        http.on_message(|http, request| {
+            let client: String = http.get().expect("a line");
+            http.send(format!("{} for {client}", request.path()))
+        });
+    });
+    let bytes = "PROXY 1.2.3.4\r\n".to_owned() + &get("/a") + &get("/b");
+    for cut in 1..bytes.len() {
+        let peer = sim.connect(worker);
+        peer.write(&bytes[..cut]);
+        sim.run();
+        peer.write(&bytes[cut..]);
+        sim.run();
+        let told = answers(&peer.read_text());
+        let expected = ["/a", "/b"].map(|path| (200, format!("{path} for PROXY 1.2.3.4")));
+        assert_eq!(told, expected, "cut at {cut}");
+        peer.write("GET / HTTP/1.1\r\nHost: a b\r\n\r\n");
+        sim.run();
+        assert_eq!(answers(&peer.read_text()).first().map(|(status, _)| *status), Some(400));
+        assert!(peer.is_finished());
+    }
+    let peer = sim.connect(worker);
+    peer.write("PROXY\nGET / HT");
+    sim.advance(Duration::from_secs(40));
+    assert!(peer.read_text().starts_with("HTTP/1.1 408 ") && peer.is_finished());
+}
+
+#[test]
+fn what_lies_behind_an_upgrade_is_held_to_the_limit_of_the_new_protocol() {
+    let (sim, site, lines, log) = site();
+    lines.on_connect(|connection| connection.set_max_package_size(10));
+    for (behind, answer, told) in [
+        (format!("ok\n{}", "x".repeat(20_000)), "1 ok of 1\n", 1),
+        // Ten bytes are no more than that.
+        ("123456789\n#\u{8}12345678".to_owned(), "1 123456789 of 1\n2 #\u{8}12345678 of 2\n", 0),
+    ] {
+        let peer = sim.connect(site);
+        peer.write(upgrade_request("numbered") + &behind);
+        sim.run();
+        assert_eq!(behind_101(&peer), answer);
+        assert_eq!(log.take().len(), told, "{behind:.20}");
+        peer.reset();
+        sim.run();
+        log.take();
+    }
+}
+
+#[test]
 fn a_broadcast_reaches_who_has_come_by_an_upgrade_until_it_leaves() {
     let sim = Simulation::new();
     let (site, chat) = (Worker::<Http>::new(""), Worker::<Websocket>::new(""));
