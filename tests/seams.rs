@@ -401,3 +401,46 @@ fn status_tells_of_an_upgraded_connection_what_it_tells_of_others() {
     assert_eq!(behind_101(&peer), "bye of 0\n");
     assert_eq!(connection.status(), Status::Closed);
 }
+
+#[test]
+fn the_two_directions_of_a_websocket_tunnel_do_not_wait_for_each_other() {
+    let sim = Simulation::new();
+    let (chat, service) = (Worker::<Websocket>::new(""), Worker::<Tcp>::new(""));
+    let inside = sim.connect(service);
+    let browser = client::open(&sim, chat);
+    let (one, other) = (chat.connections().next().expect("one"), service.connections().next().expect("other"));
+    one.pipe(other);
+    other.pipe(one);
+    one.set_max_send_buffer_size(1000);
+    browser.set_window(0);
+    inside.write("x".repeat(5000));
+    sim.run();
+    assert!(one.send_buffer_queue_size() > 1000);
+    browser.write([text("not "), text("held "), text("back")].concat());
+    for _ in 0..10 {
+        sim.turn();
+    }
+    assert_eq!(inside.read_text(), "not held back");
+    assert_eq!(one.status(), Status::Established);
+}
+
+#[test]
+fn pings_through_a_websocket_tunnel_are_bounded_when_nobody_reads_the_pongs() {
+    let sim = Simulation::new();
+    let (chat, service) = (Worker::<Websocket>::new(""), Worker::<Tcp>::new(""));
+    let inside = sim.connect(service);
+    let browser = client::open(&sim, chat);
+    let (one, other) = (chat.connections().next().expect("one"), service.connections().next().expect("other"));
+    one.pipe(other);
+    other.pipe(one);
+    one.set_max_send_buffer_size(1000);
+    one.set_max_package_size(10_000);
+    browser.set_window(0);
+    inside.write("x".repeat(5000));
+    for _ in 0..200 {
+        browser.write(client::frame(client::FIN | client::PING, [b'p'; 125]).repeat(1000));
+        sim.run();
+    }
+    let most = 1000 + 10_000 + 4096 + 64 * 1024;
+    assert!(one.send_buffer_queue_size() < most, "{} bytes wait", one.send_buffer_queue_size());
+}

@@ -478,7 +478,7 @@ impl Visit<'_> {
         }
         let limits = Limits {
             max_package_size: self.max_package_size as usize,
-            congested: P::TALKS && self.is_congested(),
+            congested: P::TALKS && self.is_congested() && !self.leads_away(),
             ..limits
         };
         let Some(codec) = self.take_codec() else { return Input::Never };

@@ -415,11 +415,19 @@ impl Connection {
     /// message, and while our answers to the rest are few.
     #[cold]
     fn hears_more(&self) -> bool {
-        if self.extra.as_ref().is_some_and(|extra| extra.joints.lead_away()) {
-            return true;
-        }
+        let talks = matches!(self.codec_pace, Pace::Talk | Pace::Reply);
         let room = (self.max_send_buffer_size as usize).saturating_add(CONTROL_ROOM);
-        matches!(self.codec_pace, Pace::Talk | Pace::Reply) && !self.flags.has(Flags::PENDING) && self.queued() < room
+        if self.leads_away() {
+            // What waits may be one message beyond the limit; what the codec answers has a bound all the same.
+            return !talks || self.queued() < room.saturating_add(self.max_package_size as usize);
+        }
+        talks && !self.flags.has(Flags::PENDING) && self.queued() < room
+    }
+
+    /// Whether all messages go to another connection, so that none is answered here.
+    #[cold]
+    pub(super) fn leads_away(&self) -> bool {
+        self.extra.as_ref().is_some_and(|extra| extra.joints.lead_away())
     }
 
     /// Whether the connection closes when the peer has said goodbye too.
