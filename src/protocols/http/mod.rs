@@ -126,6 +126,7 @@ impl Codec for Http {
     const SCHEME: &'static str = "http";
     const ALIKE: bool = true;
 
+    #[inline(always)] // into the one place where requests are decoded; that of handshakes is cold
     fn receive(&mut self, input: &[u8], limits: &Limits, output: &mut Output<'_>) -> Step<Request> {
         let result = match &mut self.reading {
             Reading::Head { scanned } => {
