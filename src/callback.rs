@@ -263,6 +263,17 @@ impl<F: ?Sized> fmt::Debug for Slot<F> {
     }
 }
 
+/// A callback of a worker itself; its argument is captured.
+pub(crate) type WorkerCallback = Slot<dyn FnMut() -> Result<(), BoxError>>;
+
+impl WorkerCallback {
+    /// Runs it, if it is set; its failure has been logged.
+    pub(crate) fn run(&self, name: &str) -> Result<(), String> {
+        let Some(mut taken) = self.take() else { return Ok(()) };
+        call(name, || taken.get().map_or(Ok(()), |callback| callback()))
+    }
+}
+
 /// A callback on its way; goes back to its slot when dropped.
 pub(crate) struct Taken<'a, F: ?Sized> {
     slot: &'a Slot<F>,

@@ -12,7 +12,7 @@ use support::{Log, answers, boom, get};
 use workerman::testing::{Peer, Simulation};
 use workerman::{
     Encode, Encoded, Http, Output, PROTOCOL_FAIL, PanicPolicy, Protocol, Request, Result, SendStatus, Status, Tcp,
-    Text, Websocket, Worker,
+    TcpConnection, Text, Websocket, Worker,
 };
 
 thread_local! {
@@ -402,16 +402,22 @@ fn status_tells_of_an_upgraded_connection_what_it_tells_of_others() {
     assert_eq!(connection.status(), Status::Closed);
 }
 
-#[test]
-fn the_two_directions_of_a_websocket_tunnel_do_not_wait_for_each_other() {
-    let sim = Simulation::new();
+/// A browser's WebSocket and a service that are piped to each other; the browser's connection may send little.
+fn tunnel(sim: &Simulation) -> (Peer, Peer, TcpConnection<Websocket>) {
     let (chat, service) = (Worker::<Websocket>::new(""), Worker::<Tcp>::new(""));
     let inside = sim.connect(service);
-    let browser = client::open(&sim, chat);
+    let browser = client::open(sim, chat);
     let (one, other) = (chat.connections().next().expect("one"), service.connections().next().expect("other"));
     one.pipe(other);
     other.pipe(one);
     one.set_max_send_buffer_size(1000);
+    (browser, inside, one)
+}
+
+#[test]
+fn the_two_directions_of_a_websocket_tunnel_do_not_wait_for_each_other() {
+    let sim = Simulation::new();
+    let (browser, inside, one) = tunnel(&sim);
     browser.set_window(0);
     inside.write("x".repeat(5000));
     sim.run();
@@ -427,13 +433,7 @@ fn the_two_directions_of_a_websocket_tunnel_do_not_wait_for_each_other() {
 #[test]
 fn pings_through_a_websocket_tunnel_are_bounded_when_nobody_reads_the_pongs() {
     let sim = Simulation::new();
-    let (chat, service) = (Worker::<Websocket>::new(""), Worker::<Tcp>::new(""));
-    let inside = sim.connect(service);
-    let browser = client::open(&sim, chat);
-    let (one, other) = (chat.connections().next().expect("one"), service.connections().next().expect("other"));
-    one.pipe(other);
-    other.pipe(one);
-    one.set_max_send_buffer_size(1000);
+    let (browser, inside, one) = tunnel(&sim);
     one.set_max_package_size(10_000);
     browser.set_window(0);
     inside.write("x".repeat(5000));

@@ -199,6 +199,17 @@ impl<T> Table<T> {
         })
     }
 
+    /// The keys of all values, in the order of their slots.
+    pub(crate) fn keys(&self) -> Vec<Key> {
+        let mut keys = Vec::with_capacity(self.len);
+        let mut slot = 0;
+        while let Some((key, _)) = self.next_from(slot) {
+            keys.push(key);
+            slot = key.slot + 1;
+        }
+        keys
+    }
+
     /// How many values there are.
     pub(crate) fn len(&self) -> usize {
         self.len

@@ -19,14 +19,14 @@ use std::marker::PhantomData;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 
-use crate::callback::CallbackResult;
+use crate::callback::{CallbackResult, WorkerCallback};
 use crate::data;
 use crate::error::{Error, Result};
 use crate::protocols::datagram::Datagram;
 use crate::reactor::{self, Key};
 
 use driver::Handlers;
-use registry::{Entry, WorkerCallback, WorkerData, with_entry, with_socket};
+use registry::{Entry, WorkerData, with_entry, with_socket};
 
 pub use connection::UdpConnection;
 pub(crate) use registry::{clear, is_leaving, leave, listen_all, overview, start_all, stop_all};

@@ -11,9 +11,9 @@ use std::rc::Rc;
 use super::driver::Driver;
 use super::socket::{self, Socket};
 use crate::address::Address;
-use crate::callback::{self, Slot};
+use crate::callback::{self, WorkerCallback};
 use crate::data::{Bag, Holder};
-use crate::error::{BoxError, Error};
+use crate::error::Error;
 use crate::protocols::output::Outbound;
 use crate::reactor::{self, Key, Table};
 use crate::shared::{Leaked, Shared};
@@ -32,9 +32,6 @@ thread_local! {
 pub(super) fn registry() -> &'static Registry {
     REGISTRY.with(Leaked::get)
 }
-
-/// A callback of the worker itself; its argument is captured.
-pub(super) type WorkerCallback = Slot<dyn FnMut() -> Result<(), BoxError>>;
 
 pub(super) struct Entry {
     pub(super) name: String,
@@ -129,7 +126,8 @@ pub(crate) fn start_all(keys: Vec<Key>) -> Result<(), Error> {
         let Some((name, on_start)) = with_entry(key, |entry| (entry.name.clone(), Rc::clone(&entry.on_start))) else {
             continue;
         };
-        run(&on_start, "on_worker_start")
+        on_start
+            .run("on_worker_start")
             .map_err(|reason| Error::Start { worker: name.into(), reason: reason.into() })?;
         reactor::get().settle();
     }
@@ -147,7 +145,7 @@ pub(crate) fn stop_all() {
     for key in keys() {
         if let Some(on_stop) = with_entry(key, |entry| Rc::clone(&entry.on_stop)) {
             // Its failure is logged; stopping goes on.
-            let _ = run(&on_stop, "on_worker_stop");
+            let _ = on_stop.run("on_worker_stop");
             reactor::get().settle();
         }
     }
@@ -173,20 +171,7 @@ pub(crate) fn clear() {
 
 /// The keys of all workers, in the order of their slots.
 fn keys() -> Vec<Key> {
-    registry().workers.with(|table| {
-        let mut keys = Vec::with_capacity(table.len());
-        let mut slot = 0;
-        while let Some((key, _)) = table.next_from(slot) {
-            keys.push(key);
-            slot = key.slot + 1;
-        }
-        keys
-    })
-}
-
-fn run(slot: &WorkerCallback, name: &str) -> Result<(), String> {
-    let Some(mut taken) = slot.take() else { return Ok(()) };
-    callback::call(name, || taken.get().map_or(Ok(()), |callback| callback()))
+    registry().workers.with(|table| table.keys())
 }
 
 /// The worker's driver, with its type.

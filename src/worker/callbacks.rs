@@ -3,8 +3,8 @@
 use std::rc::Rc;
 
 use super::Worker;
-use super::registry::{Entry, WorkerCallback};
-use crate::callback::CallbackResult;
+use super::registry::Entry;
+use crate::callback::{CallbackResult, WorkerCallback};
 use crate::connection::{Callbacks, TcpConnection};
 use crate::error::Result;
 use crate::protocols::Codec;

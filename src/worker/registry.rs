@@ -5,10 +5,9 @@ use std::fmt;
 use std::rc::Rc;
 
 use super::listener::{Access, Listener};
-use crate::callback::Slot;
+use crate::callback::WorkerCallback;
 use crate::connection::Driver;
 use crate::data::{Bag, Holder};
-use crate::error::BoxError;
 use crate::reactor::{Key, Table};
 use crate::shared::{Leaked, Shared};
 
@@ -20,9 +19,6 @@ thread_local! {
 pub(super) fn registry() -> &'static Shared<Table<Entry>> {
     REGISTRY.with(Leaked::get)
 }
-
-/// A callback of the worker itself; its argument is captured.
-pub(super) type WorkerCallback = Slot<dyn FnMut() -> Result<(), BoxError>>;
 
 pub(super) struct Entry {
     pub(super) name: String,
@@ -50,15 +46,7 @@ impl fmt::Debug for Entry {
 
 /// The keys of all workers, in the order of their slots.
 pub(super) fn keys() -> Vec<Key> {
-    registry().with(|table| {
-        let mut keys = Vec::with_capacity(table.len());
-        let mut slot = 0;
-        while let Some((key, _)) = table.next_from(slot) {
-            keys.push(key);
-            slot = key.slot + 1;
-        }
-        keys
-    })
+    registry().with(|table| table.keys())
 }
 
 /// A worker's key as a holder of data; a bare key is a connection's.

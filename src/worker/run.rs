@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::listener::Access;
-use super::registry::{Entry, WorkerCallback, keys, registry};
+use super::registry::{Entry, keys, registry};
 use super::{listener, signals, stop};
 use crate::address::Address;
 use crate::callback;
@@ -46,7 +46,8 @@ pub(crate) fn start_all() -> Result<(), Error> {
         let Some((name, on_start)) = with_entry(key, |entry| (entry.name.clone(), Rc::clone(&entry.on_start))) else {
             continue;
         };
-        call(&on_start, "on_worker_start")
+        on_start
+            .run("on_worker_start")
             .map_err(|reason| Error::Start { worker: name.into(), reason: reason.into() })?;
         reactor::get().settle();
     }
@@ -67,12 +68,6 @@ pub(super) fn listen(key: Key) -> Result<(), Error> {
         }
         Some((address, access)) => listener::listen(key, &address, &access),
     }
-}
-
-/// Runs a callback of a worker, if it has one.
-pub(super) fn call(slot: &WorkerCallback, name: &str) -> Result<(), String> {
-    let Some(mut taken) = slot.take() else { return Ok(()) };
-    callback::call(name, || taken.get().map_or(Ok(()), |callback| callback()))
 }
 
 pub(super) fn with_entry<R>(key: Key, f: impl FnOnce(&mut Entry) -> R) -> Option<R> {

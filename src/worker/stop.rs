@@ -15,7 +15,7 @@ use std::rc::Rc;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::registry::keys;
-use super::run::{call, with_entry};
+use super::run::with_entry;
 use super::{Worker, listener};
 use crate::connection;
 use crate::error::Error;
@@ -245,7 +245,7 @@ pub(crate) fn begin() -> Result<(), Error> {
     for key in keys() {
         if let Some(on_stop) = with_entry(key, |entry| Rc::clone(&entry.on_stop)) {
             // Its failure is logged; stopping goes on.
-            let _ = call(&on_stop, "on_worker_stop");
+            let _ = on_stop.run("on_worker_stop");
             reactor.settle();
         }
     }
