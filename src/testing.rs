@@ -413,8 +413,10 @@ pub mod bench {
 /// The parts of the process model, for tests that look at each alone.
 pub mod process {
     pub use crate::process::{
-        EVENT_LOOP, Holder, ListenFd, LogFile, Notifier, PidFile, PidFileError, Settings, connection_status,
-        listen_fds, load_average, log_line, process_status, program, program_name, screens, usual_pid_file, versions,
-        worker_rows,
+        EVENT_LOOP, Holder, Inherited, ListenFd, LogFile, Notifier, PidFile, PidFileError, Settings, claim,
+        close_unclaimed, connection_status, inherited_sockets, listen_fds, load_average, log_line, process_status,
+        program, program_name, screens, usual_pid_file, versions, worker_rows,
     };
+    pub use crate::transport::Layout;
+    pub use crate::worker::{Bound, Local, Which};
 }

@@ -1,7 +1,13 @@
 //! Sockets that the manager has opened for the app: systemd's `LISTEN_FDS`.
 //!
-//! This tells which descriptors there are and makes nothing of them. They begin at 3, and are meant for the process that
-//! `LISTEN_PID` names alone.
+//! They begin at 3, and are meant for the process that `LISTEN_PID` names alone. The variables are read here, because the
+//! crate that takes the descriptors is content without `LISTEN_PID`, knows no names, and believes any number.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use listenfd::ListenFd as Taker;
+
+use crate::worker::{Local, Which};
 
 /// The first that is handed over.
 const FIRST: i32 = 3;
@@ -31,6 +37,59 @@ pub fn listen_fds(pid: u32, variable: impl Fn(&str) -> Option<String>) -> Vec<Li
     let names = names.split(':').map(|name| if name.is_empty() { UNNAMED } else { name });
     let names = names.chain(std::iter::repeat(UNNAMED));
     (FIRST..FIRST + count).zip(names).map(|(fd, name)| ListenFd { fd, name: name.to_owned() }).collect()
+}
+
+/// A socket that was handed over.
+#[derive(Debug)]
+pub struct Inherited {
+    /// Its `FileDescriptorName=`, `unknown` for none.
+    pub name: String,
+    /// The socket; programs that this one starts do not get it.
+    pub socket: OwnedFd,
+}
+
+/// Takes the sockets out of the environment. Once: there are none afterwards, and programs that this one starts find none.
+/// What is no socket of a worker is logged by name and left as it is.
+pub fn inherited_sockets() -> Vec<Inherited> {
+    let given = listen_fds(std::process::id(), |name| std::env::var(name).ok());
+    if given.is_empty() {
+        return Vec::new();
+    }
+    let mut taker = Taker::from_env();
+    let take = |(index, given): (usize, ListenFd)| {
+        let socket = take(&mut taker, index);
+        if socket.is_none() {
+            log::warn!("descriptor {} of LISTEN_FDS, \"{}\", is no socket that workers have", given.fd, given.name);
+        }
+        Some(Inherited { name: given.name, socket: socket? })
+    };
+    given.into_iter().enumerate().filter_map(take).collect()
+}
+
+/// Takes out those that are where this worker is to listen.
+pub fn claim(sockets: &mut Vec<Inherited>, which: Which) -> Vec<OwnedFd> {
+    let fits = |inherited: &mut Inherited| {
+        let local = Local::of(inherited.socket.as_fd());
+        local.is_ok_and(|local| local.is_some_and(|local| which.is_at(&local)))
+    };
+    sockets.extract_if(.., fits).map(|inherited| inherited.socket).collect()
+}
+
+/// Closes those that no worker has claimed: who connects there is refused and does not wait for ever.
+pub fn close_unclaimed(sockets: Vec<Inherited>) {
+    for Inherited { name, socket } in sockets {
+        let local = Local::of(socket.as_fd()).ok().flatten();
+        let local = local.map_or_else(|| "somewhere".to_owned(), |local| format!("{local:?}"));
+        log::warn!("socket \"{name}\" of LISTEN_FDS is closed: it is at {local}, and no worker is to listen there");
+    }
+}
+
+/// The crate tells what a descriptor is not, and leaves it then.
+fn take(taker: &mut Taker, index: usize) -> Option<OwnedFd> {
+    let tcp = taker.take_tcp_listener(index).ok().flatten().map(OwnedFd::from);
+    let unix = || taker.take_unix_listener(index).ok().flatten().map(OwnedFd::from);
+    let stream = tcp.or_else(unix);
+    stream.or_else(|| taker.take_udp_socket(index).ok().flatten().map(OwnedFd::from))
 }
 
 #[cfg(test)]

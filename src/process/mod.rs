@@ -16,7 +16,7 @@ mod settings;
 mod watch;
 
 pub use command::{Command, Usage};
-pub use listen_fds::{ListenFd, listen_fds};
+pub use listen_fds::{Inherited, ListenFd, claim, close_unclaimed, inherited_sockets, listen_fds};
 pub use log_file::LogFile;
 pub use logger::line as log_line;
 pub use notify::Notifier;

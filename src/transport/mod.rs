@@ -5,6 +5,7 @@
 //! read that fills less than the buffer has taken all there was.
 
 pub(crate) mod memory;
+mod sharing;
 mod unix;
 
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
@@ -13,6 +14,9 @@ use std::net::{Shutdown, SocketAddr};
 use mio::event::Source;
 use mio::net::{TcpStream, UnixStream};
 use mio::{Interest, Registry, Token};
+
+pub use sharing::Layout;
+pub(crate) use sharing::{Handed, Sharing};
 
 /// What an event says about a connection or a listener.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -9,6 +9,7 @@
 mod connection;
 mod driver;
 mod outgoing;
+mod processes;
 mod registry;
 mod send;
 mod socket;
@@ -29,7 +30,8 @@ use driver::Handlers;
 use registry::{Entry, WorkerData, with_entry, with_socket};
 
 pub use connection::UdpConnection;
-pub(crate) use registry::{clear, is_leaving, leave, listen_all, overview, start_all, stop_all};
+pub(crate) use processes::{address, bind, bind_beside, look_at};
+pub(crate) use registry::{clear, is_leaving, keys, leave, listen_all, overview, start_all, stop_all};
 
 /// A worker that listens for datagrams, by a handle that is copied freely: PHP's `new Worker('udp://…')`.
 ///

@@ -17,6 +17,7 @@ use crate::error::Error;
 use crate::protocols::output::Outbound;
 use crate::reactor::{self, Key, Table};
 use crate::shared::{Leaked, Shared};
+use crate::transport::Sharing;
 
 #[derive(Default)]
 pub(super) struct Registry {
@@ -38,6 +39,7 @@ pub(super) struct Entry {
     /// As given to `new`, which cannot say what is wrong with it: `listen` and `run_all` do.
     pub(super) address: Box<str>,
     pub(super) options: Options,
+    pub(super) sharing: Sharing,
     pub(super) socket: Option<Socket>,
     pub(super) driver: Rc<dyn Driver>,
     /// What `on_error` is still to be told.
@@ -67,6 +69,7 @@ pub(super) fn insert(address: &str, driver: Rc<dyn Driver>) -> Key {
         name: "none".to_owned(),
         address: address.into(),
         options: Options::default(),
+        sharing: Sharing::default(),
         socket: None,
         driver,
         reports: VecDeque::new(),
@@ -90,17 +93,17 @@ pub(super) fn with_socket<R>(key: Key, f: impl FnOnce(&mut Socket) -> R) -> Opti
 /// Listens on the worker's address, unless it does already or has none.
 pub(super) fn listen(key: Key) -> Result<(), Error> {
     let made = with_entry(key, |entry| match entry.socket {
-        Some(_) => Ok((Address::None, Options::default())),
-        None => Ok((parse(&entry.address)?, entry.options.clone())),
+        Some(_) => Ok(Address::None),
+        None => parse(&entry.address),
     });
     match made.transpose()? {
-        None | Some((Address::None, _)) => Ok(()),
-        Some((address, options)) => socket::open(key, &address, &options),
+        None | Some(Address::None) => Ok(()),
+        Some(address) => socket::open(key, &address),
     }
 }
 
 /// Reads an address. Whatever schemes connections have, here it is this one.
-fn parse(text: &str) -> Result<Address, Error> {
+pub(super) fn parse(text: &str) -> Result<Address, Error> {
     match text.split_once("://") {
         Some((scheme, _)) if !scheme.eq_ignore_ascii_case("udp") => {
             let reason =
@@ -154,7 +157,10 @@ pub(crate) fn stop_all() {
 /// Takes in no more datagrams. A socket closes when nothing waits in it any more.
 pub(crate) fn leave() {
     for key in keys() {
-        with_entry(key, |entry| entry.socket.take_if(Socket::leave));
+        with_entry(key, |entry| {
+            entry.sharing.handed = None;
+            entry.socket.take_if(Socket::leave)
+        });
     }
 }
 
@@ -170,7 +176,7 @@ pub(crate) fn clear() {
 }
 
 /// The keys of all workers, in the order of their slots.
-fn keys() -> Vec<Key> {
+pub(crate) fn keys() -> Vec<Key> {
     registry().workers.with(|table| table.keys())
 }
 

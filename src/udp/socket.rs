@@ -3,31 +3,39 @@
 //! Invariants:
 //! * a visit reads until the socket is empty or the budget is used up; then it goes on in the next turn, and events
 //!   meanwhile bring no second visit;
+//! * a socket that other processes have too leaves the loop before it is closed, since closing it here alone would not end
+//!   its events;
 //! * no error ends a socket, and a visit that meets nothing but errors waits for the next event, so it never spins;
 //! * it is told of room to write only while a datagram waits for that: otherwise each one that leaves would make an event.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
 use mio::net::UdpSocket;
 use socket2::{Domain, Protocol, Type};
 
 use super::outgoing::{Given, Outgoing};
-use super::registry::{Options, with_entry, with_socket};
+use super::registry::{Entry, Options, with_entry, with_socket};
 use super::send;
 use crate::address::Address;
 use crate::connection::{SEND_FAIL, TcpConnection};
 use crate::error::Error;
 use crate::reactor::{self, Handler, Key, Kind};
-use crate::transport::Readiness;
+use crate::transport::{Handed, Readiness};
 
 /// So many datagrams are read in a turn before others have theirs.
 const BUDGET: usize = 64;
 
 #[derive(Debug)]
 pub(super) struct Socket {
-    socket: UdpSocket,
+    /// All of the same address. What leaves, leaves by the first.
+    sockets: Box<[UdpSocket]>,
+    /// Which of them is read next.
+    turn: usize,
+    /// So many datagrams are read at a visit.
+    budget: usize,
     pub(super) local: SocketAddr,
     pub(super) outgoing: Outgoing,
     /// Will be visited without an event.
@@ -50,7 +58,8 @@ impl Socket {
         peer: SocketAddr,
         bytes: &[u8],
     ) -> io::Result<Given> {
-        let Self { socket, outgoing, .. } = self;
+        let Self { sockets, outgoing, .. } = self;
+        let socket = sockets.first_mut().ok_or(io::ErrorKind::NotConnected)?;
         let was_empty = outgoing.is_empty();
         let given = outgoing.send(peer, bytes, |bytes, peer| call(socket, bytes, peer));
         if was_empty
@@ -66,7 +75,8 @@ impl Socket {
 
     /// There is room again: sends what waits. Answers which datagrams the system refused, and why.
     fn drain(&mut self, key: Key) -> Vec<(SocketAddr, io::Error)> {
-        let Self { socket, outgoing, .. } = self;
+        let Self { sockets, outgoing, .. } = self;
+        let Some(socket) = sockets.first_mut() else { return Vec::new() };
         let refused = outgoing.drain(|bytes, peer| socket.send_to(bytes, peer));
         if outgoing.is_empty() {
             // If that fails, it is told of room for nothing, which costs an event each time.
@@ -82,35 +92,84 @@ impl Socket {
     }
 
     pub(super) fn set_broadcast(&self, enabled: bool) -> io::Result<()> {
-        self.socket.set_broadcast(enabled)
+        self.sockets.iter().try_for_each(|socket| socket.set_broadcast(enabled))
     }
 
     /// Joins a multicast group, on the interface that the system chooses.
     pub(super) fn join(&self, group: IpAddr) -> io::Result<()> {
-        match group {
-            IpAddr::V4(group) => self.socket.join_multicast_v4(&group, &Ipv4Addr::UNSPECIFIED),
-            IpAddr::V6(group) => self.socket.join_multicast_v6(&group, 0),
+        self.sockets.iter().try_for_each(|socket| join(socket, group))
+    }
+
+    /// The next datagram, of each socket in its turn.
+    fn receive(&mut self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        for _ in 0..self.sockets.len() {
+            let Some(socket) = self.sockets.get(self.turn) else { break };
+            self.turn = (self.turn + 1) % self.sockets.len();
+            match socket.recv_from(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                received => return received,
+            }
         }
+        Err(io::ErrorKind::WouldBlock.into())
     }
 }
 
-/// Binds, and joins the loop.
-pub(super) fn open(key: Key, address: &Address, options: &Options) -> Result<(), Error> {
+impl Drop for Socket {
+    fn drop(&mut self) {
+        reactor::get().with_registry(|registry| {
+            if let Some(registry) = registry {
+                for socket in &mut self.sockets {
+                    // Fails for those that never joined.
+                    let _ = registry.deregister(socket);
+                }
+            }
+        });
+    }
+}
+
+/// Joins the loop, with the sockets that were handed over, or binds.
+pub(super) fn open(key: Key, address: &Address) -> Result<(), Error> {
     let reactor = reactor::get();
     reactor.open()?;
     reactor.set_handler(Kind::Datagram, Handler { ready, flush: |_| {} });
     let failed = |source| Error::Listen { address: address.to_string().into(), source };
-    let mut socket = bind_first(address, options).map_err(failed)?;
-    reactor.register_reader(&mut socket.socket, Kind::Datagram, key).map_err(failed)?;
+    let socket = make(key, address).map_err(failed)?;
     with_entry(key, |entry| entry.socket = Some(socket));
     Ok(())
 }
 
+fn make(key: Key, address: &Address) -> io::Result<Socket> {
+    let look_at = |entry: &mut Entry| (entry.sharing.lend(), entry.sharing.leaves_port(), entry.options.clone());
+    let Some((handed, reuse_port, options)) = with_entry(key, look_at) else {
+        return Err(io::ErrorKind::NotFound.into());
+    };
+    let handed = match handed {
+        Some(handed) => handed?,
+        None => Handed { sockets: vec![bind_first(address, &options, reuse_port)?], budget: BUDGET },
+    };
+    let sockets: Box<[UdpSocket]> = handed.sockets.into_iter().map(UdpSocket::from).collect();
+    let local = sockets.first().ok_or(io::ErrorKind::InvalidInput)?.local_addr()?;
+    let limit = options.max_send_buffer_size.unwrap_or_else(TcpConnection::default_max_send_buffer_size);
+    let mut socket = Socket {
+        sockets,
+        turn: 0,
+        budget: handed.budget.clamp(1, BUDGET),
+        local,
+        outgoing: Outgoing::new(limit),
+        listed: false,
+        leaving: false,
+    };
+    for socket in &mut socket.sockets {
+        reactor::get().register_reader(socket, Kind::Datagram, key)?;
+    }
+    Ok(socket)
+}
+
 /// The first of the addresses that can be had, or why the last could not.
-fn bind_first(address: &Address, options: &Options) -> io::Result<Socket> {
+pub(super) fn bind_first(address: &Address, options: &Options, reuse_port: bool) -> io::Result<OwnedFd> {
     let mut error = io::ErrorKind::AddrNotAvailable.into();
     for candidate in address.resolve()? {
-        match bind(candidate, options) {
+        match bind(candidate, options, reuse_port) {
             Ok(socket) => return Ok(socket),
             Err(failure) => error = failure,
         }
@@ -118,22 +177,31 @@ fn bind_first(address: &Address, options: &Options) -> io::Result<Socket> {
     Err(error)
 }
 
-fn bind(address: SocketAddr, options: &Options) -> io::Result<Socket> {
+/// With `reuse_port`, the system deals datagrams out to all who have said so.
+pub(super) fn bind(address: SocketAddr, options: &Options, reuse_port: bool) -> io::Result<OwnedFd> {
     let socket = socket2::Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
     // As PHP does: several programs may then have the port, as those of a multicast group need. Where the system chooses,
     // it would choose ports that others have.
     socket.set_reuse_address(address.port() != 0)?;
+    socket.set_reuse_port(reuse_port)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
-    let socket = UdpSocket::from_std(socket.into());
-    let local = socket.local_addr()?;
-    let limit = options.max_send_buffer_size.unwrap_or_else(TcpConnection::default_max_send_buffer_size);
-    let socket = Socket { socket, local, outgoing: Outgoing::new(limit), listed: false, leaving: false };
     socket.set_broadcast(options.broadcast)?;
-    for group in &options.groups {
-        socket.join(*group)?;
+    let socket = UdpSocket::from_std(socket.into());
+    options.groups.iter().try_for_each(|group| join(&socket, *group))?;
+    Ok(socket.into())
+}
+
+fn join(socket: &UdpSocket, group: IpAddr) -> io::Result<()> {
+    let joined = match group {
+        IpAddr::V4(group) => socket.join_multicast_v4(&group, &Ipv4Addr::UNSPECIFIED),
+        IpAddr::V6(group) => socket.join_multicast_v6(&group, 0),
+    };
+    match joined {
+        // Another process that has the same socket was faster.
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => Ok(()),
+        joined => joined,
     }
-    Ok(socket)
 }
 
 fn ready(key: Key, readiness: Readiness) {
@@ -162,10 +230,11 @@ fn read(key: Key) {
     let reactor = reactor::get();
     let mut scratch = reactor.scratch();
     let mut delivered = 0;
-    for _ in 0..BUDGET {
+    let budget = with_socket(key, |socket| socket.budget).unwrap_or_default();
+    for _ in 0..budget {
         let received = with_entry(key, |entry| {
-            let socket = &entry.socket.as_ref()?.socket;
-            Some((socket.recv_from(scratch.bytes()), Rc::clone(&entry.driver)))
+            let socket = entry.socket.as_mut()?;
+            Some((socket.receive(scratch.bytes()), Rc::clone(&entry.driver)))
         });
         let Some((received, driver)) = received.flatten() else { return };
         match received {

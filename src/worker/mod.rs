@@ -5,6 +5,7 @@ mod callbacks;
 mod http;
 mod listener;
 mod overview;
+mod processes;
 mod registry;
 pub(crate) mod run;
 mod signals;
@@ -26,8 +27,10 @@ use crate::data::{self, Bag};
 use crate::error::{Error, Result};
 use crate::protocols::Codec;
 use crate::reactor::{self, Key, Kind};
+use crate::transport::Sharing;
 
 use listener::Listener;
+pub use listener::bound::{Bound, Local, Which};
 pub(crate) use overview::overview;
 use registry::{Entry, WorkerData, registry};
 
@@ -80,6 +83,7 @@ impl<P: Codec> Worker<P> {
             address: address.into(),
             scheme: P::SCHEME,
             access: listener::Access::default(),
+            sharing: Sharing::default(),
             listener: None,
             paused: false,
             driver: Rc::clone(&handlers) as Rc<dyn Driver>,

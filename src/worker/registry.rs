@@ -10,6 +10,7 @@ use crate::connection::Driver;
 use crate::data::{Bag, Holder};
 use crate::reactor::{Key, Table};
 use crate::shared::{Leaked, Shared};
+use crate::transport::Sharing;
 
 thread_local! {
     static REGISTRY: Leaked<Shared<Table<Entry>>> = const { Leaked::new() };
@@ -27,6 +28,7 @@ pub(super) struct Entry {
     pub(super) scheme: &'static str,
     /// Of a Unix socket.
     pub(super) access: Access,
+    pub(super) sharing: Sharing,
     pub(super) listener: Option<Listener>,
     /// The app wants no connections now.
     pub(super) paused: bool,

@@ -2,7 +2,6 @@
 
 use std::rc::Rc;
 
-use super::listener::Access;
 use super::registry::{Entry, keys, registry};
 use super::{listener, signals, stop};
 use crate::address::Address;
@@ -57,16 +56,16 @@ pub(crate) fn start_all() -> Result<(), Error> {
 /// Listens on the worker's address, unless it does already or has none.
 pub(super) fn listen(key: Key) -> Result<(), Error> {
     let wanted = with_entry(key, |entry| match entry.listener {
-        Some(_) => Ok((Address::None, Access::default())),
-        None => Address::parse(&entry.address, entry.scheme).map(|address| (address, entry.access.clone())),
+        Some(_) => Ok(Address::None),
+        None => Address::parse(&entry.address, entry.scheme),
     });
     match wanted.transpose()? {
-        None | Some((Address::None, _)) => Ok(()),
-        Some((address, _)) if stop::has_begun() => {
+        None | Some(Address::None) => Ok(()),
+        Some(address) if stop::has_begun() => {
             let source = std::io::Error::other("the loop is stopping");
             Err(Error::Listen { address: address.to_string().into(), source })
         }
-        Some((address, access)) => listener::listen(key, &address, &access),
+        Some(address) => listener::listen(key, &address),
     }
 }
 

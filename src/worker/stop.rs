@@ -239,7 +239,7 @@ pub(crate) fn begin() -> Result<(), Error> {
     let reactor = reactor::get();
     STOP.with(|stop| stop.begun.set(true));
     for key in keys() {
-        listener::close(key);
+        listener::close(key, listener::Queue::Accepted);
     }
     reactor.settle();
     for key in keys() {

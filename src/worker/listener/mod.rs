@@ -3,43 +3,54 @@
 //! Invariants: accepting has a budget for each visit, and who has used it up goes on in the next turn, with no second visit
 //! by events meanwhile; when the process or the system runs out of descriptors, accepting
 //! rests and is tried again by a timer, so it never spins; accepted sockets inherit their options from the listener, so
-//! a connection costs `accept` and one `epoll_ctl`.
+//! a connection costs `accept` and one `epoll_ctl`; a socket that other processes have too leaves the loop before it is closed,
+//! since closing it here alone would not end its events.
 
 mod account;
+pub(super) mod bound;
+mod socket;
 mod tcp;
 mod unix;
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use mio::event::Source;
-use mio::net::TcpListener;
 use rustix::io::Errno;
 
-use super::registry::registry;
+use super::registry::{Entry, registry};
+use super::run::with_entry;
 use crate::address::Address;
 use crate::connection;
 use crate::error::Error;
 use crate::reactor::{self, Handler, Key, Kind};
-use crate::transport::{Readiness, Transport};
+use crate::transport::{Handed, Readiness, Transport};
 
+use socket::{Made, Socket, path_of};
 pub(super) use unix::Access;
-use unix::UnixSocket;
+use unix::SocketFile;
 
 /// PHP's default; the system caps it (`net.core.somaxconn`).
 const BACKLOG: i32 = 102_400;
 /// So many connections are accepted in a turn before others have theirs.
 const ACCEPT_BUDGET: usize = 128;
-/// So many times that are accepted when the listener closes.
-const CLOSE_BUDGET: usize = 32;
+/// So many when the listener closes: whoever comes in meanwhile is no reason to go on for ever.
+const CLOSE_BUDGET: usize = 32 * ACCEPT_BUDGET;
 /// How long accepting rests when there are no descriptors, in nanoseconds.
 const REST: u64 = 100_000_000;
 
 #[derive(Debug)]
 pub(super) struct Listener {
-    socket: Socket,
+    /// Goes first: as long as the socket is there, nobody takes the name.
+    _file: Option<SocketFile>,
+    path: Option<PathBuf>,
+    /// All of the same address.
+    sockets: Box<[Socket]>,
+    /// Which of them is next.
+    turn: usize,
+    /// So many connections are accepted at a visit.
+    budget: usize,
     /// Out of descriptors: a timer will try again.
     resting: bool,
     /// That descriptors are short was logged, and nothing was accepted since.
@@ -48,52 +59,65 @@ pub(super) struct Listener {
     listed: bool,
 }
 
-/// What connections are accepted from.
-#[derive(Debug)]
-enum Socket {
-    Tcp { listener: TcpListener, local: SocketAddr },
-    Unix(UnixSocket),
+/// What becomes of those who wait in the system's queue when a worker listens no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Queue {
+    /// They are accepted first: whoever was told that he is connected is served.
+    Accepted,
+    /// They are left to the other processes that have the same socket.
+    #[allow(dead_code)] // for a process that others replace
+    Left,
 }
 
 impl Listener {
+    fn new(address: &Address, handed: Handed, file: Option<SocketFile>) -> io::Result<Self> {
+        Ok(Self {
+            _file: file,
+            path: path_of(address)?,
+            sockets: handed.sockets.into_iter().map(Socket::take).collect::<io::Result<_>>()?,
+            turn: 0,
+            budget: handed.budget.clamp(1, ACCEPT_BUDGET),
+            resting: false,
+            warned: false,
+            listed: false,
+        })
+    }
+
     pub(super) fn local_addr(&self) -> Option<SocketAddr> {
-        match self.socket {
-            Socket::Tcp { local, .. } => Some(local),
+        match self.sockets.first()? {
+            Socket::Tcp { local, .. } => Some(*local),
             Socket::Unix(_) => None,
         }
     }
 
     pub(super) fn local_path(&self) -> Option<&Path> {
-        match &self.socket {
-            Socket::Tcp { .. } => None,
-            Socket::Unix(socket) => socket.path(),
+        self.path.as_deref()
+    }
+
+    /// The next connection, of each socket in its turn.
+    fn accept(&mut self) -> io::Result<(Transport, Option<SocketAddr>)> {
+        for _ in 0..self.sockets.len() {
+            let Some(socket) = self.sockets.get(self.turn) else { break };
+            self.turn = (self.turn + 1) % self.sockets.len();
+            match socket.accept() {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                accepted => return accepted,
+            }
         }
+        Err(io::ErrorKind::WouldBlock.into())
     }
 }
 
-impl Socket {
-    fn bind(address: &Address, access: &Access) -> io::Result<Self> {
-        if let Address::Unix { path, .. } = address {
-            return Ok(Self::Unix(UnixSocket::bind(path, access)?));
-        }
-        let listener = tcp::bind_first(address)?;
-        let local = listener.local_addr()?;
-        Ok(Self::Tcp { listener, local })
-    }
-
-    fn source(&mut self) -> &mut dyn Source {
-        match self {
-            Self::Tcp { listener, .. } => listener,
-            Self::Unix(socket) => &mut socket.listener,
-        }
-    }
-
-    /// The next connection, and its peer's address if it has one.
-    fn accept(&self) -> io::Result<(Transport, Option<SocketAddr>)> {
-        match self {
-            Self::Tcp { listener, .. } => listener.accept().map(|(stream, remote)| (stream.into(), Some(remote))),
-            Self::Unix(socket) => socket.listener.accept().map(|(stream, _)| (stream.into(), None)),
-        }
+impl Drop for Listener {
+    fn drop(&mut self) {
+        reactor::get().with_registry(|registry| {
+            if let Some(registry) = registry {
+                for socket in &mut self.sockets {
+                    // Fails for those that never joined.
+                    let _ = registry.deregister(socket.source());
+                }
+            }
+        });
     }
 }
 
@@ -102,15 +126,13 @@ pub(super) fn install() {
     reactor::get().set_handler(Kind::Listener, Handler { ready: accept_ready, flush: |_| {} });
 }
 
-/// Binds, listens, and joins the loop.
-pub(super) fn listen(key: Key, address: &Address, access: &Access) -> Result<(), Error> {
+/// Joins the loop, with the sockets that were handed over, or binds and listens.
+pub(super) fn listen(key: Key, address: &Address) -> Result<(), Error> {
     reactor::get().open()?;
     install();
     connection::install();
     let failed = |source| Error::Listen { address: address.to_string().into(), source };
-    let mut socket = Socket::bind(address, access).map_err(failed)?;
-    reactor::get().register(socket.source(), Kind::Listener, key).map_err(failed)?;
-    let listener = Listener { socket, resting: false, warned: false, listed: false };
+    let listener = open(key, address).map_err(failed)?;
     registry().with(|table| {
         if let Some(entry) = table.get_mut(key) {
             entry.listener = Some(listener);
@@ -119,14 +141,33 @@ pub(super) fn listen(key: Key, address: &Address, access: &Access) -> Result<(),
     Ok(())
 }
 
-/// Takes in who waits already, then listens no more: whoever was told that he is connected is served.
-pub(super) fn close(key: Key) {
-    // Whoever comes in meanwhile is no reason to go on for ever.
-    let _ = (0..CLOSE_BUDGET).all(|_| accept(key));
-    registry().with(|table| {
-        if let Some(entry) = table.get_mut(key) {
-            entry.listener = None;
+fn open(key: Key, address: &Address) -> io::Result<Listener> {
+    let look_at = |entry: &mut Entry| (entry.sharing.lend(), entry.sharing.leaves_port(), entry.access.clone());
+    let Some((handed, reuse_port, access)) = with_entry(key, look_at) else {
+        return Err(io::ErrorKind::NotFound.into());
+    };
+    let (handed, file) = match handed {
+        Some(handed) => (handed?, None),
+        None => {
+            let Made { file, socket } = socket::make(address, &access, reuse_port)?;
+            (Handed { sockets: vec![socket], budget: ACCEPT_BUDGET }, file)
         }
+    };
+    let mut listener = Listener::new(address, handed, file)?;
+    for socket in &mut listener.sockets {
+        reactor::get().register(socket.source(), Kind::Listener, key)?;
+    }
+    Ok(listener)
+}
+
+/// Listens no more. What was handed over is given up too: while any process has a socket, the system lets clients in.
+pub(super) fn close(key: Key, queue: Queue) {
+    if queue == Queue::Accepted {
+        accept(key, CLOSE_BUDGET);
+    }
+    with_entry(key, |entry| {
+        entry.listener = None;
+        entry.sharing.handed = None;
     });
 }
 
@@ -141,8 +182,9 @@ fn accept_ready(key: Key, readiness: Readiness) {
         }
         false => !listener.listed,
     });
+    let budget = with_listener(key, |listener| listener.budget).unwrap_or(ACCEPT_BUDGET);
     if visits == Some(true)
-        && accept(key)
+        && accept(key, budget)
         && with_listener(key, |listener| std::mem::replace(&mut listener.listed, true)) == Some(false)
     {
         reactor::get().list(Kind::Listener, key);
@@ -150,8 +192,8 @@ fn accept_ready(key: Key, readiness: Readiness) {
 }
 
 /// Accepts within the budget; answers whether that is used up.
-fn accept(key: Key) -> bool {
-    for _ in 0..ACCEPT_BUDGET {
+fn accept(key: Key, budget: usize) -> bool {
+    for _ in 0..budget {
         let accepted = registry().with(|table| {
             let entry = table.get_mut(key)?;
             let listener = entry.listener.as_mut().filter(|listener| !listener.resting && !entry.paused)?;
@@ -159,7 +201,7 @@ fn accept(key: Key) -> bool {
             if entry.driver.admission().is_full() {
                 return None;
             }
-            let accepted = listener.socket.accept();
+            let accepted = listener.accept();
             listener.warned &= accepted.is_err();
             Some((accepted, Rc::clone(&entry.driver)))
         });
@@ -222,10 +264,11 @@ mod tests {
     use std::net::TcpStream;
     use std::rc::Rc;
 
-    use super::ACCEPT_BUDGET;
+    use super::bound::{Bound, Which};
+    use super::{ACCEPT_BUDGET, Queue, close, registry};
     use crate::Worker;
     use crate::protocols::tcp::Tcp;
-    use crate::reactor;
+    use crate::reactor::{self, Table};
 
     #[test]
     fn a_flood_of_connections_takes_one_visit_in_each_turn_however_many_events_there_are() {
@@ -253,5 +296,28 @@ mod tests {
         assert_eq!(accepted.take(), turns);
         worker.unlisten();
         reactor::get().close();
+    }
+
+    #[test]
+    fn who_waits_is_accepted_at_the_end_or_left_to_others() {
+        for (queue, expected) in [(Queue::Accepted, 3), (Queue::Left, 0)] {
+            let worker = Worker::<Tcp>::new("tcp://127.0.0.1:0");
+            let accepted = Rc::new(Cell::new(0));
+            let count = Rc::clone(&accepted);
+            worker.on_connect(move |_| count.set(count.get() + 1));
+            let bound = Bound::new(Which::all()[0], 1).unwrap().unwrap();
+            let sockets = || bound.sockets().iter().map(|socket| socket.try_clone().unwrap()).collect();
+            bound.which().adopt(sockets(), 1);
+            worker.listen().unwrap();
+            let address = worker.local_addr().unwrap();
+            let _clients: Vec<_> = (0..3).map(|_| TcpStream::connect(address).unwrap()).collect();
+            close(worker.key(), queue);
+            assert_eq!(accepted.get(), expected);
+            assert!(worker.local_addr().is_none());
+            drop(bound);
+            assert!(TcpStream::connect(address).is_err(), "what was handed over is given up");
+            registry().with(Table::clear);
+            reactor::get().close();
+        }
     }
 }

@@ -10,7 +10,6 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, lchown};
 use std::path::{Path, PathBuf, absolute};
 
-use mio::net::UnixListener;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use socket2::{Domain, SockAddr, Socket, Type};
 
@@ -29,35 +28,31 @@ pub(in crate::worker) struct Access {
     pub(in crate::worker) group: Box<str>,
 }
 
-#[derive(Debug)]
-pub(super) struct UnixSocket {
-    /// Goes first: as long as the listener is there, nobody takes the name.
-    file: Option<SocketFile>,
-    pub(super) listener: UnixListener,
-}
-
 /// The name of a socket that listens; removed when this is dropped, if it is still that socket's.
 #[derive(Debug)]
-struct SocketFile {
+pub(super) struct SocketFile {
     path: PathBuf,
     identity: (u64, u64),
 }
 
-impl UnixSocket {
-    /// Listens on a path, or on a name without a file, which begins with `@`.
-    pub(super) fn bind(path: &str, access: &Access) -> io::Result<Self> {
-        match path.strip_prefix('@') {
-            Some(name) => bind_abstract(name, access),
-            None => bind_path(&absolute(path)?, access),
-        }
-    }
-
-    pub(super) fn path(&self) -> Option<&Path> {
-        self.file.as_ref().map(|file| &*file.path)
+/// Listens on a path, or on a name without a file, which begins with `@`.
+pub(super) fn bind(path: &str, access: &Access) -> io::Result<(Socket, Option<SocketFile>)> {
+    match path.strip_prefix('@') {
+        Some(name) => Ok((bind_abstract(name, access)?, None)),
+        None => bind_path(&absolute(path)?, access).map(|(socket, file)| (socket, Some(file))),
     }
 }
 
-fn bind_path(path: &Path, access: &Access) -> io::Result<UnixSocket> {
+impl SocketFile {
+    /// That of a socket that this program has made before it became the present one; `None` if the name is no socket's
+    /// any more.
+    pub(super) fn found(path: &Path) -> Option<Self> {
+        let found = fs::symlink_metadata(path).ok().filter(|found| found.file_type().is_socket())?;
+        Some(Self { path: path.to_owned(), identity: identity(&found) })
+    }
+}
+
+fn bind_path(path: &Path, access: &Access) -> io::Result<(Socket, SocketFile)> {
     let (Some(directory), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(io::Error::new(ErrorKind::InvalidInput, "this is no path of a file"));
     };
@@ -79,12 +74,11 @@ fn bind_path(path: &Path, access: &Access) -> io::Result<UnixSocket> {
     socket.listen(BACKLOG)?;
     let identity = identity(&fs::symlink_metadata(&made)?);
     give_name(&made, path)?;
-    let file = SocketFile { path: path.to_owned(), identity };
-    Ok(UnixSocket { file: Some(file), listener: UnixListener::from_std(socket.into()) })
+    Ok((socket, SocketFile { path: path.to_owned(), identity }))
 }
 
 /// A name that only Linux has, which ends with its socket.
-fn bind_abstract(name: &str, access: &Access) -> io::Result<UnixSocket> {
+fn bind_abstract(name: &str, access: &Access) -> io::Result<Socket> {
     if !cfg!(target_os = "linux") {
         return Err(io::Error::new(ErrorKind::Unsupported, "only Linux has sockets without a file"));
     }
@@ -95,7 +89,7 @@ fn bind_abstract(name: &str, access: &Access) -> io::Result<UnixSocket> {
     let socket = new_socket()?;
     socket.bind(&SockAddr::unix(format!("\0{name}"))?)?;
     socket.listen(BACKLOG)?;
-    Ok(UnixSocket { file: None, listener: UnixListener::from_std(socket.into()) })
+    Ok(socket)
 }
 
 fn new_socket() -> io::Result<Socket> {
