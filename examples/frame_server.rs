@@ -18,7 +18,7 @@ fn answer(call: &[u8]) -> Result<(Vec<u8>, f64), &'static str> {
 
 fn main() -> workerman::Result<()> {
     env_logger::init();
-    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:4431".to_owned());
+    let address = std::env::var("ADDRESS").unwrap_or_else(|_| "127.0.0.1:4431".to_owned());
     let worker = Worker::<Frame>::new(&format!("frame://{address}"));
     worker.on_worker_start(|worker| println!("listening on {:?}", worker.local_addr()));
 

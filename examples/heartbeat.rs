@@ -1,10 +1,11 @@
-//! Silent clients are closed: `cargo run --example heartbeat -- 127.0.0.1:1234`, then `telnet 127.0.0.1 1234`, and say nothing.
+//! Silent clients are closed: `cargo run --example heartbeat`, then `telnet 127.0.0.1 1234`, and say nothing.
 //!
 //! A client that has lost its network does not say so. Two ways to find out: the manual's, with a timer that looks at all
 //! connections, for clients that have agreed to say something now and then; and, over WebSocket, asking the client with Pings,
 //! which browsers answer by themselves.
 //!
-//! The third argument is the longest silence in seconds, 55 unless given.
+//! The longest silence is 55 seconds: `SILENCE=5 cargo run --example heartbeat` has less patience. `ADDRESS` and
+//! `WEBSOCKET_ADDRESS` are where it listens.
 
 use std::time::{Duration, Instant};
 
@@ -16,12 +17,11 @@ struct LastMessage(Instant);
 
 fn main() -> workerman::Result<()> {
     env_logger::init();
-    let mut arguments = std::env::args().skip(1);
-    let text = arguments.next().unwrap_or_else(|| "127.0.0.1:1234".to_owned());
-    let websocket = arguments.next().unwrap_or_else(|| "127.0.0.1:0".to_owned());
-    let silence: f64 = arguments.next().map_or(Ok(55.0), |seconds| seconds.parse())?;
+    let address = std::env::var("ADDRESS").unwrap_or_else(|_| "127.0.0.1:1234".to_owned());
+    let websocket = std::env::var("WEBSOCKET_ADDRESS").unwrap_or_else(|_| "127.0.0.1:0".to_owned());
+    let silence: f64 = std::env::var("SILENCE").map_or(Ok(55.0), |seconds| seconds.parse())?;
 
-    let worker = Worker::<Text>::new(&format!("text://{text}"));
+    let worker = Worker::<Text>::new(&format!("text://{address}"));
     worker.on_connect(|connection| connection.set(LastMessage(now())));
     worker.on_message(|connection, line| {
         connection.set(LastMessage(now()));

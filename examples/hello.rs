@@ -4,7 +4,7 @@ use workerman::{Http, Response, Worker};
 
 fn main() -> workerman::Result<()> {
     env_logger::init();
-    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8080".to_owned());
+    let address = std::env::var("ADDRESS").unwrap_or_else(|_| "127.0.0.1:8080".to_owned());
     let worker = Worker::<Http>::new(&address);
     worker.on_worker_start(|worker| println!("listening on {:?}", worker.local_addr()));
     worker.on_message(|connection, request| {

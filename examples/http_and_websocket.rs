@@ -6,7 +6,7 @@ use workerman::{Http, Response, Websocket, Worker};
 
 fn main() -> workerman::Result<()> {
     env_logger::init();
-    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8080".to_owned());
+    let address = std::env::var("ADDRESS").unwrap_or_else(|_| "127.0.0.1:8080".to_owned());
 
     // It has no port of its own: its connections come from the site.
     let viewers = Worker::<Websocket>::new("");

@@ -21,7 +21,7 @@ const TODO_LIMIT: usize = 10_000;
 
 fn main() -> workerman::Result<()> {
     env_logger::init();
-    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8080".to_owned());
+    let address = std::env::var("ADDRESS").unwrap_or_else(|_| "127.0.0.1:8080".to_owned());
     TcpConnection::set_default_max_package_size(REQUEST_LIMIT);
 
     let worker = Worker::<Http>::new(&format!("http://{address}"));

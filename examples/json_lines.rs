@@ -36,7 +36,7 @@ impl Encode<Value> for JsonNl {
 
 fn main() -> Result<()> {
     env_logger::init();
-    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:1234".to_owned());
+    let address = std::env::var("ADDRESS").unwrap_or_else(|_| "127.0.0.1:1234".to_owned());
     let worker = Worker::<JsonNl>::new(&format!("JsonNL://{address}"));
     worker.on_worker_start(|worker| println!("listening on {:?}", worker.local_addr()));
 

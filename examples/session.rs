@@ -1,17 +1,16 @@
 //! Who is who, by a cookie: `cargo run --features session --example session`, then open <http://127.0.0.1:8080>.
 //!
-//! With a folder as the second argument, sessions are kept in files there and outlive the program.
+//! With `FOLDER=/tmp/sessions` in front, sessions are kept in files there and outlive the program.
 
 use workerman::{FileSessionHandler, Http, Request, Response, SameSite, Session, SessionConfig, Worker};
 
 fn main() -> workerman::Result<()> {
     env_logger::init();
-    let mut arguments = std::env::args().skip(1);
-    let address = arguments.next().unwrap_or_else(|| "127.0.0.1:8080".to_owned());
+    let address = std::env::var("ADDRESS").unwrap_or_else(|_| "127.0.0.1:8080".to_owned());
     let worker = Worker::<Http>::new(&format!("http://{address}"));
 
     Session::configure(SessionConfig::default().same_site(SameSite::Lax).auto_update_timestamp(true));
-    if let Some(folder) = arguments.next() {
+    if let Ok(folder) = std::env::var("FOLDER") {
         Session::set_handler(FileSessionHandler::new(folder)?);
     }
 

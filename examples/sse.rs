@@ -1,12 +1,12 @@
 //! Server-Sent Events: open <http://127.0.0.1:8080> in a browser and watch events arrive.
 //!
-//! `cargo run --example sse`, or `cargo run --example sse -- 127.0.0.1:9000` for another address.
+//! `cargo run --example sse`, or `ADDRESS=127.0.0.1:9000 cargo run --example sse` for another address.
 
 use workerman::{Http, Response, ServerSentEvents, Worker};
 
 fn main() -> workerman::Result<()> {
     env_logger::init();
-    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8080".to_owned());
+    let address = std::env::var("ADDRESS").unwrap_or_else(|_| "127.0.0.1:8080".to_owned());
     let worker = Worker::<Http>::new(&format!("http://{address}"));
 
     worker.on_worker_start(|worker| {

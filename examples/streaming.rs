@@ -11,7 +11,7 @@ use workerman::{Chunk, Http, Request, Response, SendStatus, ServerSentEvents, Tc
 
 fn main() -> workerman::Result<()> {
     env_logger::init();
-    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8080".to_owned());
+    let address = std::env::var("ADDRESS").unwrap_or_else(|_| "127.0.0.1:8080".to_owned());
     let worker = Worker::<Http>::new(&format!("http://{address}"));
 
     worker.on_worker_start(|worker| {

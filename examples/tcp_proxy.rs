@@ -1,4 +1,4 @@
-//! A TCP tunnel: `cargo run --example tcp_proxy -- 127.0.0.1:7000 127.0.0.1:7001`.
+//! A TCP tunnel: `cargo run --example tcp_proxy`. `ADDRESS` and `OTHER_ADDRESS` are its two ends.
 //!
 //! Two programs that can both call out and cannot be called meet here. Who comes to the first address is joined with who comes
 //! to the second, in the order of their coming, and from then on bytes go through in both directions. `ssh` behind a firewall:
@@ -13,9 +13,9 @@ struct Waiting(VecDeque<TcpConnection<Tcp>>);
 
 fn main() -> workerman::Result<()> {
     env_logger::init();
-    let mut arguments = std::env::args().skip(1);
-    let mut door = || {
-        let address = arguments.next().unwrap_or_else(|| "127.0.0.1:0".to_owned());
+    let address = std::env::var("ADDRESS").unwrap_or_else(|_| "127.0.0.1:7000".to_owned());
+    let other = std::env::var("OTHER_ADDRESS").unwrap_or_else(|_| "127.0.0.1:7001".to_owned());
+    let door = |address: &str| {
         let worker = Worker::<Tcp>::new(&format!("tcp://{address}"));
         worker.set(Waiting(VecDeque::new()));
         worker.on_worker_start(|worker| {
@@ -25,7 +25,7 @@ fn main() -> workerman::Result<()> {
         });
         worker
     };
-    let (one, other) = (door(), door());
+    let (one, other) = (door(&address), door(&other));
     one.on_connect(move |connection| meet(connection, one, other));
     other.on_connect(move |connection| meet(connection, other, one));
     Worker::run_all()

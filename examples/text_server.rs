@@ -15,7 +15,7 @@ fn say(worker: Worker<Text>, line: &str) {
 
 fn main() -> workerman::Result<()> {
     env_logger::init();
-    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:2347".to_owned());
+    let address = std::env::var("ADDRESS").unwrap_or_else(|_| "127.0.0.1:2347".to_owned());
     let worker = Worker::<Text>::new(&format!("text://{address}"));
     worker.on_worker_start(|worker| println!("listening on {:?}", worker.local_addr()));
 

@@ -1,4 +1,4 @@
-//! A server for a proxy on the same machine: `cargo run --example unix_socket -- /tmp/app.sock`, then
+//! A server for a proxy on the same machine: `SOCKET=/tmp/app.sock cargo run --example unix_socket`, then
 //! `curl --unix-socket /tmp/app.sock http://localhost/`. For nginx: `proxy_pass http://unix:/tmp/app.sock;`.
 //!
 //! Whom the proxy speaks for stands in a header that it sets; the peer of the socket is the proxy.
@@ -7,7 +7,7 @@ use workerman::{Http, Response, Worker};
 
 fn main() -> workerman::Result<()> {
     env_logger::init();
-    let path = std::env::args().nth(1).unwrap_or_else(|| "/tmp/app.sock".to_owned());
+    let path = std::env::var("SOCKET").unwrap_or_else(|_| "/tmp/app.sock".to_owned());
     let worker = Worker::<Http>::new(&format!("unix://{path}"));
     // The proxy runs as another user: who may connect is whoever may write to the file.
     worker.set_socket_mode(0o666);

@@ -18,7 +18,7 @@ const RAW_LIMIT: u64 = 1024 * 1024 * 1024;
 
 fn main() -> workerman::Result<()> {
     env_logger::init();
-    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8080".to_owned());
+    let address = std::env::var("ADDRESS").unwrap_or_else(|_| "127.0.0.1:8080".to_owned());
     // The limit of any request whose body is not taken in pieces. By itself it answers 413 without a word.
     TcpConnection::set_default_max_package_size(FORM_LIMIT);
 

@@ -10,8 +10,8 @@ struct Name(String);
 
 fn main() -> workerman::Result<()> {
     env_logger::init();
-    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8080".to_owned());
-    let talk = std::env::args().nth(2).unwrap_or_else(|| "127.0.0.1:0".to_owned());
+    let address = std::env::var("ADDRESS").unwrap_or_else(|_| "127.0.0.1:8080".to_owned());
+    let talk = std::env::var("TALK_ADDRESS").unwrap_or_else(|_| "127.0.0.1:0".to_owned());
 
     let chat = Worker::<Websocket>::new(&format!("websocket://{talk}"));
     // Who reads nothing for a hundred messages is gone.

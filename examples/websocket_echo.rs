@@ -1,4 +1,4 @@
-//! Gives back what it is told: `cargo run --release --example websocket_echo --features deflate -- 127.0.0.1:9001`.
+//! Gives back what it is told: `cargo run --release --example websocket_echo --features deflate`.
 //!
 //! Each message as what it was, text or bytes, as the Autobahn|Testsuite wants it.
 
@@ -6,7 +6,7 @@ use workerman::{TcpConnection, Websocket, Worker};
 
 fn main() -> workerman::Result<()> {
     env_logger::init();
-    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:9001".to_owned());
+    let address = std::env::var("ADDRESS").unwrap_or_else(|_| "127.0.0.1:9001".to_owned());
     // The longest message of the suite is 16 MiB.
     TcpConnection::set_default_max_package_size(17 << 20);
     let worker = Worker::<Websocket>::new(&format!("websocket://{address}"));

@@ -8,16 +8,16 @@ mod outside;
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
-use std::process::Command;
 use std::time::Duration;
 
 use client::{FIN, PONG, frame, handshake};
-use outside::{PATIENCE, Process, address_in, connect, example, now, read_until};
+use outside::{PATIENCE, Process, Program, address_in, connect, now, read_until};
 
 /// Two clients of the example, one of its lines and one of its WebSocket.
 fn start() -> (Process, [TcpStream; 2], [TcpStream; 2]) {
-    let process = Process::start(Command::new(example("heartbeat")).args(["127.0.0.1:0", "127.0.0.1:0", "1"]));
-    let (text, websocket) = (address_in(&process.line()), address_in(&process.line()));
+    let program = Program::new("heartbeat").with("WEBSOCKET_ADDRESS", "127.0.0.1:0").with("SILENCE", "1");
+    let (process, text) = program.serve();
+    let websocket = address_in(&process.line());
     let open = || {
         let mut stream = connect(websocket);
         stream.write_all(handshake("").as_bytes()).expect("it is sent");

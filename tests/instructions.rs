@@ -10,14 +10,14 @@ mod outside;
 
 use std::fmt::Write as _;
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::mpsc::{self, Sender};
 use std::thread;
 use std::time::Duration;
 
-use outside::{PATIENCE, Process, connect, now};
+use outside::{PATIENCE, Process, connect, free_address, now};
 
 /// What may grow before the test fails, in percent, and may shrink before it asks for a new figure.
 const TOLERANCE: f64 = 5.0;
@@ -205,10 +205,9 @@ fn read_events(mut stream: TcpStream, enough: usize, sender: &Sender<()>) -> u64
     }
 }
 
-/// A server under callgrind, on a port that was free a moment ago.
+/// A server under callgrind.
 fn start(server: &Path, interval: u32) -> (Process, SocketAddr) {
-    let probe = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
-    let address = probe.expect("a port is free");
+    let address = free_address();
     let mut command = Command::new("valgrind");
     command.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]).arg(server);
     command.env("PORT", address.port().to_string()).env("SSE_INTERVAL_MS", interval.to_string());

@@ -5,9 +5,8 @@ mod outside;
 use std::io::Write;
 use std::net::TcpListener;
 use std::os::unix::process::ExitStatusExt;
-use std::process::Command;
 
-use outside::{Process, address_in, ask, connect, example, read_to_end, start_example};
+use outside::{Program, ask, connect, read_to_end, start_example};
 
 const SIGNALS: [(&str, i32); 4] = [("INT", 2), ("TERM", 15), ("HUP", 1), ("QUIT", 3)];
 
@@ -30,8 +29,7 @@ fn a_signal_ends_the_process_well_after_its_last_callbacks() {
 
 #[test]
 fn a_signal_ends_the_second_loop_of_a_process_as_well_as_the_first() {
-    let server = Process::start(Command::new(example("lifecycle")).args(["127.0.0.1:0", "twice"]));
-    address_in(&server.line());
+    let (server, _) = Program::new("lifecycle").with("MODE", "twice").serve();
     server.signal("INT");
     assert_eq!([server.line(), server.line()], ["stop with 0 connections", "returned"]);
     let (status, errors) = server.wait();
@@ -57,8 +55,7 @@ fn a_signal_ends_the_examples_too() {
 fn after_run_all_has_returned_a_signal_kills_again() {
     for (signal, number) in SIGNALS {
         for by_signal in [false, true] {
-            let server = Process::start(Command::new(example("lifecycle")).args(["127.0.0.1:0", "stay"]));
-            let address = address_in(&server.line());
+            let (server, address) = Program::new("lifecycle").with("MODE", "stay").serve();
             if by_signal {
                 server.signal(signal);
             } else {
@@ -85,7 +82,7 @@ fn an_address_that_cannot_be_had_ends_the_process_with_its_name_and_the_cause() 
         ("192.0.2.1:80", "Cannot assign requested address"),
         (&in_use, "Address already in use"),
     ] {
-        let server = Process::start(Command::new(example("lifecycle")).arg(address));
+        let server = Program::new("lifecycle").with("ADDRESS", address).start();
         let (status, errors) = server.wait();
         assert!(status.code().is_some_and(|code| code != 0), "{address}: {status}");
         assert!(errors.contains(address) && errors.contains(cause), "{address}: {errors:?}");

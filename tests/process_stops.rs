@@ -7,11 +7,10 @@ mod outside;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::process::ExitStatusExt;
-use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-use outside::{Process, address_in, ask, connect, eventually, example, now, read_to_end, read_until, start_example};
+use outside::{Program, ask, connect, eventually, now, read_to_end, read_until, start_example};
 
 /// Sends a request and reads nothing.
 fn request(address: SocketAddr, path: &str) -> TcpStream {
@@ -159,9 +158,7 @@ fn sigint_does_not_wait_longer_than_2_s() {
 
 #[test]
 fn a_sighup_that_was_ignored_at_the_start_stays_ignored() {
-    let ignoring = "trap '' HUP; exec \"$0\" 127.0.0.1:0";
-    let server = Process::start(Command::new("sh").args(["-c", ignoring]).arg(example("stopping")));
-    let address = address_in(&server.line());
+    let (server, address) = Program::new("stopping").prepared_by("trap '' HUP").serve();
     server.signal("HUP");
     ask(&mut connect(address), "/", "ok\n");
     assert_eq!(server.try_line(), None);

@@ -6,9 +6,8 @@ mod outside;
 
 use std::io::Write;
 use std::net::TcpStream;
-use std::process::Command;
 
-use outside::{Process, TemporaryDirectory, address_in, connect, example, read_until};
+use outside::{Process, Program, TemporaryDirectory, connect, read_until};
 
 /// What a browser keeps: a connection, and the cookie it was given.
 struct Browser {
@@ -34,12 +33,7 @@ impl Browser {
 #[test]
 fn a_visitor_is_known_from_login_to_logout_over_a_restart() {
     let folder = TemporaryDirectory::new("session-example");
-    let start = || {
-        let process =
-            Process::start(Command::new(example("session")).arg("127.0.0.1:0").arg(folder.0.join("sessions")));
-        let address = address_in(&process.line());
-        (process, address)
-    };
+    let start = || Program::new("session").with("FOLDER", folder.0.join("sessions")).serve();
     let stop = |process: Process| {
         process.signal("TERM");
         let (status, errors) = process.wait();

@@ -5,10 +5,9 @@ mod outside;
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::process::Command;
 
 use common::{Answer, answers, exchange, serve, split_head};
-use outside::{Process, TemporaryDirectory, address_in, ask, connect, example};
+use outside::{Program, TemporaryDirectory, ask, connect};
 use workerman::Response;
 
 /// A directory to be served, beside things that are none of its clients' business.
@@ -166,8 +165,8 @@ fn files_are_for_get_and_head() {
 #[test]
 fn the_example_serves_a_directory() {
     let site = site("example");
-    let server = Process::start(Command::new(example("static_files")).arg("127.0.0.1:0").arg(site.0.join("root")));
-    let mut client = connect(address_in(&server.line()));
+    let (_server, address) = Program::new("static_files").with("ROOT", site.0.join("root")).serve();
+    let mut client = connect(address);
     ask(&mut client, "/sub/", "sub");
     ask(&mut client, "/link.txt", "<h3>404 Not Found</h3>");
 }

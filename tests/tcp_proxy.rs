@@ -5,15 +5,18 @@ mod outside;
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-use outside::{Process, address_in, connect, example, read_until, start_example};
+use outside::{Process, Program, address_in, connect, read_until};
 use socket2::SockRef;
 
+fn program() -> Program {
+    Program::new("tcp_proxy").with("OTHER_ADDRESS", "127.0.0.1:0")
+}
+
 fn tunnel() -> (Process, SocketAddr, SocketAddr) {
-    let (process, one) = start_example("tcp_proxy");
+    let (process, one) = program().serve();
     let other = address_in(&process.line());
     (process, one, other)
 }
@@ -92,7 +95,7 @@ fn who_breaks_off_takes_the_partner_along() {
 #[test]
 fn an_address_that_is_taken_is_told() {
     let (process, one, _) = tunnel();
-    let second = Process::start(Command::new(example("tcp_proxy")).arg(one.to_string()));
+    let second = program().with("ADDRESS", one.to_string()).start();
     let (status, errors) = second.wait();
     assert!(!status.success() && errors.contains("Address already in use"), "{errors}");
     drop(process);

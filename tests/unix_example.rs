@@ -7,10 +7,10 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use outside::{PATIENCE, Process, TemporaryDirectory, eventually, example};
+use outside::{PATIENCE, Process, Program, TemporaryDirectory, eventually};
 
 fn start(path: &Path) -> Process {
-    let server = Process::start(Command::new(example("unix_socket")).arg(path));
+    let server = Program::new("unix_socket").with("SOCKET", path).start();
     assert_eq!(server.line(), format!("listening on {path:?}"));
     server
 }
@@ -52,7 +52,7 @@ fn a_path_that_cannot_be_had_ends_the_process_with_its_name_and_the_cause() {
         (&directory.0.join("missing/app.sock"), "No such file or directory"),
         (&directory.0.join("a".repeat(107)), "the system takes 107"),
     ] {
-        let (status, errors) = Process::start(Command::new(example("unix_socket")).arg(path)).wait();
+        let (status, errors) = Program::new("unix_socket").with("SOCKET", path).start().wait();
         assert!(status.code().is_some_and(|code| code != 0), "{}: {status}", path.display());
         assert!(errors.contains(&format!("unix://{}", path.display())) && errors.contains(cause), "{errors:?}");
         assert_eq!(errors.lines().count(), 1, "one line says it all: {errors}");

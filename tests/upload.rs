@@ -9,8 +9,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
 use outside::{
-    Process, Server, TemporaryDirectory, connect, read_to_end, read_until, start_browser, start_example,
-    start_example_in,
+    Process, Program, Server, TemporaryDirectory, connect, read_to_end, read_until, start_browser, start_example,
 };
 use workerman::{Http, Response, Worker};
 
@@ -38,6 +37,11 @@ fn post(address: SocketAddr, body: &[u8]) -> String {
     read_to_end(&mut client)
 }
 
+/// The example that has its temporary files in this directory.
+fn start_in(temporary: &Path) -> (Process, SocketAddr) {
+    Program::new("upload").with("TMPDIR", temporary).serve()
+}
+
 /// Ends it as the terminal does; it is content with all that happened.
 fn stop(server: Process) {
     server.signal("TERM");
@@ -52,7 +56,7 @@ fn is_empty(directory: &Path) -> bool {
 #[test]
 fn files_are_listed_as_text_and_deleted_with_their_request() {
     let temporary = TemporaryDirectory::new("upload");
-    let (server, address) = start_example_in("upload", &temporary.0);
+    let (server, address) = start_in(&temporary.0);
     let page = post(
         address,
         &form(&[
@@ -75,7 +79,7 @@ fn files_are_listed_as_text_and_deleted_with_their_request() {
 
 #[test]
 fn a_file_that_cannot_be_stored_is_told_of_and_the_others_are_there() {
-    let (server, address) = start_example_in("upload", Path::new("/nowhere/at/all"));
+    let (server, address) = start_in(Path::new("/nowhere/at/all"));
     let page = post(
         address,
         &form(&[
@@ -115,7 +119,7 @@ fn what_is_too_large_is_refused_before_it_is_sent() {
 #[test]
 fn a_raw_body_may_be_larger_than_any_form_and_leaves_nothing() {
     let temporary = TemporaryDirectory::new("upload-raw");
-    let (server, address) = start_example_in("upload", &temporary.0);
+    let (server, address) = start_in(&temporary.0);
     let piece = vec![7; 1024 * 1024];
     for (length, before, behind, end) in
         [("Content-Length: 41943040", "", "", ""), ("Transfer-Encoding: chunked", "100000\r\n", "\r\n", "0\r\n\r\n")]

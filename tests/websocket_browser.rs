@@ -3,10 +3,9 @@
 
 mod outside;
 
-use std::process::Command;
 use std::sync::mpsc;
 
-use outside::{Browser, Process, Server};
+use outside::{Browser, Server};
 use workerman::{Response, Websocket, Worker};
 
 /// Tries everything, one after the other, and posts what has come of it.
@@ -124,8 +123,8 @@ const TABS: &str = r#"<!doctype html><meta charset="utf-8">
 
 #[test]
 fn two_tabs_talk_through_the_page_of_the_chat_example() {
-    let example = Process::start(Command::new(outside::example("websocket_chat")).arg("127.0.0.1:0"));
-    let mut stream = outside::connect(outside::address_in(&example.line()));
+    let (_example, address) = outside::start_example("websocket_chat");
+    let mut stream = outside::connect(address);
     let answer = outside::ask(&mut stream, "/", "</script>\n");
     let (_, page) = answer.split_once("\r\n\r\n").expect("a page");
     let page = page.to_owned();

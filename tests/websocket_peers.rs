@@ -7,7 +7,6 @@ mod outside;
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
-use std::process::Command;
 
 use proptest::prelude::*;
 use tungstenite::client::IntoClientRequest;
@@ -197,11 +196,7 @@ fn the_echo_example_gives_back_what_it_is_told() {
 
 #[test]
 fn two_guests_talk_through_the_chat_example() {
-    let (_example, page) = {
-        let process = outside::Process::start(Command::new(outside::example("websocket_chat")).arg("127.0.0.1:0"));
-        let address = outside::address_in(&process.line());
-        (process, address)
-    };
+    let (_example, page) = outside::start_example("websocket_chat");
     let mut http = outside::connect(page);
     http.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").expect("a request");
     let html = outside::read_until(&mut http, "</script>");

@@ -88,7 +88,7 @@ fn a_body_without_end_is_cut_off_at_its_limit_and_answered() {
 fn assert_cut_off(endless: &Endless) {
     let Endless { name, limit, .. } = endless;
     // So short that a client which pushes on after its answer is not waited for.
-    let mut target = Target::start(&["linger=0.1"]);
+    let mut target = Target::start(&[("LINGER", "0.1")]);
     target.serves();
     let (memory, descriptors) = target.at_rest();
 

@@ -4,8 +4,8 @@ use std::net::TcpStream;
 use std::thread;
 use std::time::Duration;
 
-use super::outside::{ask, connect, now};
-use super::target::{KIB, MIB, Target, dial, raise_descriptors};
+use super::outside::{ask, connect, now, raise_descriptors};
+use super::target::{KIB, MIB, Target, dial};
 
 const CONNECTIONS: usize = 10_000;
 /// What this process and the server need besides, the other tests of this file included.

@@ -55,7 +55,7 @@ fn of_an_endless_stream_nobody_reads_the_send_buffer_is_all_that_is_kept() {
 
 #[test]
 fn an_endless_answer_that_heeds_on_buffer_drain_keeps_a_piece_and_ends_when_its_reader_stalls() {
-    let mut target = Target::start(&["write=3"]);
+    let mut target = Target::start(&[("WRITE", "3")]);
     target.serves();
     let before = target.memory();
     let mut slow = stuck(&target, "/guided");

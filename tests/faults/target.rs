@@ -2,13 +2,11 @@
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream};
-use std::process::Command;
 use std::time::Duration;
 
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use socket2::{Domain, SockRef, Socket, Type};
 
-use super::outside::{PATIENCE, Process, address_in, ask, connect, eventually, example};
+use super::outside::{PATIENCE, Process, Program, address_in, ask, connect, eventually};
 
 pub(crate) const KIB: usize = 1024;
 pub(crate) const MIB: usize = 1024 * KIB;
@@ -26,20 +24,17 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    pub(crate) fn start(arguments: &[&str]) -> Self {
-        Self::run(Command::new(example("endurance")).arg("127.0.0.1:0").args(arguments))
+    pub(crate) fn start(settings: &[(&str, &str)]) -> Self {
+        let program = settings.iter().fold(program(), |program, (name, value)| program.with(name, value));
+        Self::new(program.start())
     }
 
     /// One that may have so many descriptors.
     pub(crate) fn start_with_descriptors(limit: usize) -> Self {
-        let limited = format!("ulimit -n {limit} && exec \"$0\" 127.0.0.1:0");
-        Self::run(Command::new("sh").args(["-c", &limited]).arg(example("endurance")))
+        Self::new(program().prepared_by(&format!("ulimit -n {limit}")).start())
     }
 
-    fn run(command: &mut Command) -> Self {
-        // Else glibc puts large blocks onto the heap once it has freed one, and a single small block above keeps them there.
-        command.env("GLIBC_TUNABLES", "glibc.malloc.mmap_threshold=131072");
-        let process = Process::start(command);
+    fn new(process: Process) -> Self {
         let address = address_in(&process.line());
         let mut control = connect(address);
         // So that the code for this is in memory before anything is measured.
@@ -119,6 +114,11 @@ impl Target {
     }
 }
 
+fn program() -> Program {
+    // Else glibc puts large blocks onto the heap once it has freed one, and a single small block above keeps them there.
+    Program::new("endurance").with("GLIBC_TUNABLES", "glibc.malloc.mmap_threshold=131072")
+}
+
 /// The number after `name=` in a line of such.
 pub(crate) fn value(line: &str, name: &str) -> usize {
     let word = line.split_whitespace().find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
@@ -144,13 +144,4 @@ pub(crate) fn dial(address: SocketAddr, host: u8, receive_buffer: Option<usize>)
 /// Closes with a reset.
 pub(crate) fn reset(stream: TcpStream) {
     SockRef::from(&stream).set_linger(Some(Duration::ZERO)).expect("linger can be set");
-}
-
-/// Raises the limit of descriptors, of this process and those it starts, to `wanted` or as near as the system permits,
-/// and answers what it is.
-pub(crate) fn raise_descriptors(wanted: usize) -> usize {
-    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("the limit can be read");
-    let limit = hard.min(wanted as u64).max(soft);
-    setrlimit(Resource::RLIMIT_NOFILE, limit, hard).expect("a limit below the hard one can be set");
-    usize::try_from(limit).unwrap_or(usize::MAX)
 }

@@ -63,7 +63,7 @@ fn upload(address: SocketAddr, path: &str, size: usize, how: How) {
 
 /// The memory that a server had at most above what it had before so many clients sent that much each, at once.
 fn peak(path: &'static str, clients: usize, size: usize, how: How) -> usize {
-    let mut target = Target::start(&["package=33554432"]);
+    let mut target = Target::start(&[("PACKAGE", "33554432")]);
     target.serves();
     let before = target.memory();
     let address = target.address;

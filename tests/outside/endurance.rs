@@ -2,8 +2,8 @@
 //! program: what a process uses can be seen from outside only when it does nothing else.
 //!
 //! It logs nothing and says nothing about panics, because those tests cause a hundred thousand of them. What it knows is
-//! asked for: `GET /counters` and `GET /connections`. Arguments after the address are `name=value`: `write` and `linger` in
-//! seconds, `package` and `buffer` (the largest message and send buffer) in bytes.
+//! asked for: `GET /counters` and `GET /connections`. Environment: `ADDRESS`; `WRITE` and `LINGER` in seconds, `PACKAGE`
+//! and `BUFFER` (the largest message and send buffer) in bytes.
 
 #![forbid(unsafe_code)]
 
@@ -12,6 +12,7 @@ use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::io::{Write as _, stdout};
 use std::panic;
+use std::str::FromStr;
 use std::time::Duration;
 
 use workerman::{Deadlines, Http, Request, Response, SendStatus, ServerSentEvents, TcpConnection, Timer, Worker};
@@ -51,12 +52,9 @@ struct Counters {
 
 fn main() -> workerman::Result<()> {
     panic::set_hook(Box::new(|_| {}));
-    let mut arguments = std::env::args().skip(1);
-    let address = arguments.next().unwrap_or_else(|| "127.0.0.1:0".to_owned());
+    let address = std::env::var("ADDRESS").unwrap_or_else(|_| "127.0.0.1:0".to_owned());
     let worker = Worker::<Http>::new(&address);
-    for argument in arguments {
-        set(worker, &argument);
-    }
+    set_limits(worker);
     worker.set(Counters::default());
     worker.on_worker_start(|worker| {
         // A reader that has gone is no reason to fail.
@@ -84,17 +82,24 @@ fn main() -> workerman::Result<()> {
     Worker::run_all()
 }
 
-fn set(worker: Worker<Http>, argument: &str) {
-    let (name, value) = argument.split_once('=').expect("an argument is name=value");
-    let number: f64 = value.parse().expect("the value is a number");
-    let bytes = value.parse().unwrap_or_default();
-    match name {
-        "write" => worker.set_deadlines(Deadlines::default().write(number)),
-        "linger" => TcpConnection::set_default_linger_timeout(number),
-        "package" => TcpConnection::set_default_max_package_size(bytes),
-        "buffer" => TcpConnection::set_default_max_send_buffer_size(bytes),
-        _ => panic!("{argument} is not known"),
+fn set_limits(worker: Worker<Http>) {
+    if let Some(seconds) = variable::<f64>("WRITE") {
+        worker.set_deadlines(Deadlines::default().write(seconds));
     }
+    if let Some(seconds) = variable::<f64>("LINGER") {
+        TcpConnection::set_default_linger_timeout(seconds);
+    }
+    if let Some(bytes) = variable("PACKAGE") {
+        TcpConnection::set_default_max_package_size(bytes);
+    }
+    if let Some(bytes) = variable("BUFFER") {
+        TcpConnection::set_default_max_send_buffer_size(bytes);
+    }
+}
+
+fn variable<T: FromStr>(name: &str) -> Option<T> {
+    let value = std::env::var(name).ok()?;
+    Some(value.parse().unwrap_or_else(|_| panic!("{name}={value}: not a number")))
 }
 
 fn answer(worker: Worker<Http>, connection: Connection, request: &Request) {

@@ -1,8 +1,8 @@
 //! The server that `tests/process.rs` starts and signals: it prints what happens to it. An example only so that cargo
 //! builds it as a program, because signals belong to the main thread, which no `#[test]` runs on.
 //!
-//! `GET /stop` ends the loop; with the second argument `stay` the process stays for a while after that, with `twice` a
-//! loop has run and ended before.
+//! `GET /stop` ends the loop; with `MODE=stay` the process stays for a while after that, with `MODE=twice` a loop has run
+//! and ended before.
 
 use std::io::{Write, stdout};
 use std::time::Duration;
@@ -11,9 +11,8 @@ use workerman::{Http, Timer, Worker};
 
 fn main() -> workerman::Result<()> {
     env_logger::init();
-    let mut arguments = std::env::args().skip(1);
-    let address = arguments.next().unwrap_or_else(|| "127.0.0.1:0".to_owned());
-    let mode = arguments.next().unwrap_or_default();
+    let address = std::env::var("ADDRESS").unwrap_or_else(|_| "127.0.0.1:0".to_owned());
+    let mode = std::env::var("MODE").unwrap_or_default();
     if mode == "twice" {
         Timer::delay(0, Worker::stop_all);
         Worker::run_all()?;

@@ -1,18 +1,25 @@
 //! Real processes, threads and sockets, each with a deadline and an end: for the tests that look from outside.
 
-#![allow(dead_code)] // each test program uses its part
+#![allow(dead_code, unused_imports)] // each test program uses its part
 #![allow(clippy::indexing_slicing)] // a failing index fails the test
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+mod browser;
+mod process;
+mod program;
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use workerman::{Http, LoopHandle, PanicPolicy, Worker};
+
+pub(crate) use browser::{Browser, start_browser};
+pub(crate) use process::{Process, children_of, descriptors, is_alive, raise_descriptors, signal};
+pub(crate) use program::{Program, example, start_example};
 
 /// Nothing that a test waits for takes longer, however busy the machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -92,11 +99,22 @@ impl Drop for Server {
 
 /// A connection whose reads and writes end in time.
 pub(crate) fn connect(address: SocketAddr) -> TcpStream {
-    let stream = TcpStream::connect_timeout(&address, PATIENCE).expect("the server accepts");
-    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
-    stream.set_write_timeout(Some(PATIENCE)).expect("a timeout can be set");
-    stream.set_nodelay(true).expect("nodelay can be set");
-    stream
+    try_connect(address).expect("the server accepts")
+}
+
+/// The same for whoever is prepared for a server that does not accept.
+pub(crate) fn try_connect(address: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// An address that was free a moment ago, for a server that cannot tell which one it has taken.
+pub(crate) fn free_address() -> SocketAddr {
+    let address = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+    address.expect("a port is free")
 }
 
 /// Everything until the peer's FIN. A reset, or none in time, is a failure.
@@ -132,174 +150,6 @@ pub(crate) fn hang_up(stream: &TcpStream) {
     let _ = stream.shutdown(Shutdown::Both);
 }
 
-/// A process that is killed when this is dropped, with what it prints.
-#[derive(Debug)]
-pub(crate) struct Process {
-    child: Child,
-    output: Receiver<String>,
-    errors: Option<JoinHandle<String>>,
-}
-
-impl Process {
-    pub(crate) fn start(command: &mut Command) -> Self {
-        command.env_remove("RUST_LOG").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
-        let (sender, output) = mpsc::channel();
-        let stdout = child.stdout.take().expect("stdout is piped");
-        thread::spawn(move || {
-            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-                let _ = sender.send(line);
-            }
-        });
-        let mut stderr = child.stderr.take().expect("stderr is piped");
-        let errors = thread::spawn(move || {
-            let mut bytes = Vec::new();
-            let _ = stderr.read_to_end(&mut bytes);
-            String::from_utf8_lossy(&bytes).into_owned()
-        });
-        Self { child, output, errors: Some(errors) }
-    }
-
-    pub(crate) fn id(&self) -> u32 {
-        self.child.id()
-    }
-
-    /// The next line of its output.
-    pub(crate) fn line(&self) -> String {
-        receive("a line of output", &self.output)
-    }
-
-    /// The next line of its output, if one comes within a moment.
-    pub(crate) fn try_line(&self) -> Option<String> {
-        self.output.recv_timeout(Duration::from_millis(300)).ok()
-    }
-
-    /// The rest of the first line of its output that starts with this text.
-    pub(crate) fn line_after(&self, start: &str) -> String {
-        loop {
-            let line = self.line();
-            if let Some(rest) = line.strip_prefix(start) {
-                return rest.to_owned();
-            }
-        }
-    }
-
-    /// Sends a signal by its name.
-    pub(crate) fn signal(&self, name: &str) {
-        let kill = format!("kill -{name} {}", self.id());
-        let status = Command::new("sh").arg("-c").arg(&kill).status().expect("sh runs");
-        assert!(status.success(), "{kill}: {status}");
-    }
-
-    /// How it ended, and what it wrote to stderr.
-    pub(crate) fn wait(mut self) -> (ExitStatus, String) {
-        let start = now();
-        loop {
-            match self.child.try_wait().expect("the process can be waited for") {
-                Some(status) => {
-                    let errors = self.errors.take().map(|thread| thread.join().unwrap_or_default());
-                    return (status, errors.unwrap_or_default());
-                }
-                None if start.elapsed() > PATIENCE => panic!("process {} does not end", self.id()),
-                None => thread::sleep(Duration::from_millis(5)),
-            }
-        }
-    }
-
-    /// How many descriptors it has open.
-    pub(crate) fn descriptors(&self) -> usize {
-        descriptors(&self.id().to_string())
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        if matches!(self.child.try_wait(), Ok(Some(_))) {
-            return;
-        }
-        let family = descendants(self.id());
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        // A browser's helpers end when they miss it; whoever does not is ended too.
-        let start = now();
-        while family.iter().any(|process| exists(*process)) && start.elapsed() < Duration::from_secs(5) {
-            thread::sleep(Duration::from_millis(10));
-        }
-        for process in family.into_iter().filter(|process| exists(*process)) {
-            let _ = Command::new("sh").arg("-c").arg(format!("kill -KILL {process}")).status();
-        }
-    }
-}
-
-fn exists(process: u32) -> bool {
-    // A process that has ended and was not waited for is no more.
-    std::fs::read_to_string(format!("/proc/{process}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
-}
-
-/// The processes that a process has started, and those that these have.
-fn descendants(ancestor: u32) -> Vec<u32> {
-    let Ok(tasks) = std::fs::read_dir(format!("/proc/{ancestor}/task")) else { return Vec::new() };
-    let children = tasks.flatten().filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok());
-    let children: Vec<u32> = children.flat_map(|list| numbers(&list)).collect();
-    let theirs = children.iter().flat_map(|child| descendants(*child)).collect();
-    [children, theirs].concat()
-}
-
-fn numbers(list: &str) -> Vec<u32> {
-    list.split_whitespace().filter_map(|number| number.parse().ok()).collect()
-}
-
-/// How many descriptors a process has open, by its number or `self`.
-pub(crate) fn descriptors(process: &str) -> usize {
-    std::fs::read_dir(format!("/proc/{process}/fd")).expect("/proc is there").count()
-}
-
-/// A built example. `cargo test` builds them all before it runs a test.
-pub(crate) fn example(name: &str) -> PathBuf {
-    let test = std::env::current_exe().expect("a test knows its own file");
-    let path = test.parent().and_then(|deps| deps.parent()).map(|target| target.join("examples").join(name));
-    let path = path.expect("a test lies in the target directory");
-    assert!(path.exists(), "{} is missing: run `cargo build --examples` first", path.display());
-    path
-}
-
-/// An example, started on a port of its own, and its address, which is in the first line it prints.
-pub(crate) fn start_example(name: &str) -> (Process, SocketAddr) {
-    start_example_in(name, &std::env::temp_dir())
-}
-
-/// An example that has its temporary files in this directory.
-pub(crate) fn start_example_in(name: &str, temporary: &Path) -> (Process, SocketAddr) {
-    let process = Process::start(Command::new(example(name)).arg("127.0.0.1:0").env("TMPDIR", temporary));
-    let address = address_in(&process.line());
-    (process, address)
-}
-
-/// A browser without a window that opens a page, with more options if the test needs them. What it keeps goes to the
-/// profile, a directory.
-pub(crate) fn start_browser(profile: &Path, options: &[&str], url: &str) -> Process {
-    let names = ["chromium", "chromium-browser", "google-chrome"];
-    let installed = |name: &&str| {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        std::env::split_paths(&path).any(|directory| directory.join(name).is_file())
-    };
-    let browser = names.into_iter().find(installed).unwrap_or_else(|| {
-        panic!("this test needs a browser and there is none ({}): ./tests/run installs chromium", names.join(", "))
-    });
-    Process::start(
-        Command::new(browser)
-            .args(["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-dev-shm-usage"])
-            .args(["--disable-background-networking", "--disable-component-update", "--disable-sync"])
-            .args(["--disable-breakpad", "--disable-crash-reporter", "--no-default-browser-check"])
-            // Reaches nothing but this machine, whatever proxy the environment names.
-            .args(["--no-proxy-server", "--remote-debugging-port=0"])
-            .arg(format!("--user-data-dir={}", profile.display()))
-            .envs([("HOME", profile), ("XDG_CONFIG_HOME", profile), ("XDG_CACHE_HOME", profile)])
-            .args(options)
-            .arg(url),
-    )
-}
-
 /// The socket address in a line of text.
 pub(crate) fn address_in(line: &str) -> SocketAddr {
     let start = line.find("127.0.0.1:").unwrap_or_else(|| panic!("no address in {line:?}"));
@@ -308,29 +158,15 @@ pub(crate) fn address_in(line: &str) -> SocketAddr {
     text[..end].parse().unwrap_or_else(|error| panic!("{line:?}: {error}"))
 }
 
-/// A headless browser that shows a page until it is dropped, with a profile of its own.
-#[derive(Debug)]
-pub(crate) struct Browser {
-    _process: Process,
-    _profile: TemporaryDirectory,
-}
-
-impl Browser {
-    pub(crate) fn open(url: &str) -> Self {
-        static COUNT: AtomicUsize = AtomicUsize::new(0);
-        let profile = TemporaryDirectory::new(&format!("browser-{}", COUNT.fetch_add(1, Ordering::Relaxed)));
-        let process = start_browser(&profile.0, &[], url);
-        Self { _process: process, _profile: profile }
-    }
-}
-
 /// A directory of its own that is removed when this is dropped.
 #[derive(Debug)]
 pub(crate) struct TemporaryDirectory(pub(crate) PathBuf);
 
 impl TemporaryDirectory {
     pub(crate) fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("workerman-{name}-{}", std::process::id()));
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let nth = COUNT.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("workerman-{name}-{}-{nth}", std::process::id()));
         std::fs::create_dir_all(&path).expect("a temporary directory can be made");
         Self(path)
     }

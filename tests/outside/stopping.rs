@@ -11,7 +11,7 @@ const LARGE: usize = 32 << 20;
 
 fn main() -> workerman::Result<ExitCode> {
     env_logger::init();
-    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:0".to_owned());
+    let address = std::env::var("ADDRESS").unwrap_or_else(|_| "127.0.0.1:0".to_owned());
     let worker = Worker::<Http>::new(&address);
     worker.on_worker_start(|worker| say(&format!("start {:?}", worker.local_addr())));
     worker.on_worker_stop(|_| say("stop"));
