@@ -24,10 +24,11 @@ use crate::worker::registry::{self, registry};
 
 /// A worker of this thread, of whichever kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Which(Kind);
+pub struct Which(pub(crate) Kind);
 
+/// By what its part of the crate knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+pub(crate) enum Kind {
     Connections(Key),
     Datagrams(Key),
 }
