@@ -3,7 +3,12 @@
 //! Invariants:
 //! * no framework borrow is alive while user code runs (asserted in debug builds);
 //! * a callback is taken out of its slot while it runs, so it may replace itself; it is put back even when it panics;
-//! * a panic or an `Err` is logged with the callback's name and costs one connection, unless the policy says otherwise.
+//! * a panic or an `Err` is logged with the callback's name and place, and costs one connection, unless the policy says
+//!   otherwise;
+//! * while one runs, other threads see which.
+
+mod pulse;
+mod site;
 
 use std::any::Any;
 use std::cell::Cell;
@@ -12,6 +17,9 @@ use std::panic::{self, AssertUnwindSafe};
 
 use crate::error::BoxError;
 use crate::shared::borrow_depth;
+
+pub use pulse::{Look, Pulse, last_failure, pulse};
+pub use site::Site;
 
 /// What a panic or an `Err` in a callback costs.
 ///
@@ -111,11 +119,17 @@ impl<T, E: Into<BoxError>> CallbackResult for Result<T, E> {
 thread_local! {
     static POLICY: Cell<PanicPolicy> = const { Cell::new(PanicPolicy::CloseConnection) };
     static INSIDE: Cell<bool> = const { Cell::new(false) };
+    static LAST_WORDS: Cell<fn()> = const { Cell::new(|| {}) };
 }
 
 /// Sets what failures cost on this thread.
 pub(crate) fn set_policy(policy: PanicPolicy) {
     POLICY.set(policy);
+}
+
+/// Has this be called on this thread before a failure ends the process, when [`last_failure`] tells of it.
+pub fn set_last_words(say: fn()) {
+    LAST_WORDS.set(say);
 }
 
 /// Whether this thread is in a callback right now.
@@ -126,15 +140,20 @@ pub(crate) fn is_inside() -> bool {
 
 /// Runs a callback. `Err` says why it failed; that has been logged, and the process policy applied.
 #[inline]
-pub(crate) fn call(name: &str, callback: impl FnOnce() -> Result<(), BoxError>) -> Result<(), String> {
-    debug_assert_eq!(borrow_depth(), 0, "{name} would run while the framework's state is borrowed");
+pub(crate) fn call(site: Site, callback: impl FnOnce() -> Result<(), BoxError>) -> Result<(), String> {
+    debug_assert_eq!(borrow_depth(), 0, "{site} would run while the framework's state is borrowed");
     let result = {
-        let _inside = Inside(INSIDE.replace(true));
+        let outer = INSIDE.replace(true);
+        let _inside = Inside(outer);
+        // A destructor inside a callback is a part of that one.
+        if !outer {
+            pulse::begin(site);
+        }
         panic::catch_unwind(AssertUnwindSafe(callback))
     };
     match result {
         Ok(Ok(())) => Ok(()),
-        failure => Err(fail(name, failure)),
+        failure => Err(fail(site, failure)),
     }
 }
 
@@ -150,7 +169,7 @@ impl Drop for Inside {
 
 /// Drops a value whose destructor is user code.
 pub(crate) fn discard<T>(value: T) {
-    let _ = call("the destructor of a user's value", || {
+    let _ = call(Site::unset("the destructor of a user's value"), || {
         drop(value);
         Ok(())
     });
@@ -162,17 +181,17 @@ pub(crate) fn discard_all<T>(values: impl IntoIterator<Item = T>) {
 }
 
 #[cold]
-fn fail(name: &str, failure: Result<Result<(), BoxError>, Box<dyn Any + Send>>) -> String {
+fn fail(site: Site, failure: Result<Result<(), BoxError>, Box<dyn Any + Send>>) -> String {
     let reason = match failure {
         Ok(Ok(())) => String::new(),
         Ok(Err(error)) => {
             let text = error_text(error);
-            log::error!("{name} returned an error: {text}");
+            tell(&format!("{site} returned an error: {text}"));
             text
         }
         Err(payload) => {
             let text = panic_text(&*payload);
-            log::error!("{name} panicked: {text}");
+            tell(&format!("{site} panicked: {text}"));
             if POLICY.get() == PanicPolicy::Propagate {
                 panic::resume_unwind(payload);
             }
@@ -181,9 +200,15 @@ fn fail(name: &str, failure: Result<Result<(), BoxError>, Box<dyn Any + Send>>) 
         }
     };
     if POLICY.get() == PanicPolicy::ExitProcess {
+        LAST_WORDS.get()();
         std::process::exit(250);
     }
     reason
+}
+
+fn tell(failure: &str) {
+    log::error!("{failure}");
+    pulse().keep_failure(failure);
 }
 
 /// What the error says: its `Display` and its destructor are user code.
@@ -221,18 +246,20 @@ pub(crate) struct Slot<F: ?Sized> {
     callback: Cell<Option<Box<F>>>,
     /// Counts what was put in, so that a callback replaced while it ran is not put back.
     version: Cell<u32>,
+    site: Cell<Site>,
 }
 
 impl<F: ?Sized> Default for Slot<F> {
     fn default() -> Self {
-        Self { callback: Cell::new(None), version: Cell::new(0) }
+        Self { callback: Cell::new(None), version: Cell::new(0), site: Cell::default() }
     }
 }
 
 impl<F: ?Sized> Slot<F> {
     /// Puts a callback in; the one before is dropped, which is user code.
-    pub(crate) fn set(&self, callback: Box<F>) {
+    pub(crate) fn set(&self, site: Site, callback: Box<F>) {
         self.version.set(self.version.get().wrapping_add(1));
+        self.site.set(site);
         drop(self.callback.replace(Some(callback)));
     }
 
@@ -268,9 +295,9 @@ pub(crate) type WorkerCallback = Slot<dyn FnMut() -> Result<(), BoxError>>;
 
 impl WorkerCallback {
     /// Runs it, if it is set; its failure has been logged.
-    pub(crate) fn run(&self, name: &str) -> Result<(), String> {
+    pub(crate) fn run(&self) -> Result<(), String> {
         let Some(mut taken) = self.take() else { return Ok(()) };
-        call(name, || taken.get().map_or(Ok(()), |callback| callback()))
+        call(taken.site(), || taken.get().map_or(Ok(()), |callback| callback()))
     }
 }
 
@@ -282,6 +309,12 @@ pub(crate) struct Taken<'a, F: ?Sized> {
 }
 
 impl<F: ?Sized> Taken<'_, F> {
+    /// What it is, and where it was set; to be asked for before it runs, as it may replace itself.
+    #[inline]
+    pub(crate) fn site(&self) -> Site {
+        self.slot.site.get()
+    }
+
     #[inline]
     pub(crate) fn get(&mut self) -> Option<&mut F> {
         self.callback.as_deref_mut()
@@ -305,27 +338,27 @@ mod tests {
 
     #[test]
     fn a_failure_is_told_and_the_caller_goes_on() {
-        assert_eq!(call("test", || panic!("boom")), Err("boom".to_owned()));
-        assert_eq!(call("test", || Err("bad".into())), Err("bad".to_owned()));
-        assert_eq!(call("test", || Ok(())), Ok(()));
+        assert_eq!(call(Site::unset("test"), || panic!("boom")), Err("boom".to_owned()));
+        assert_eq!(call(Site::unset("test"), || Err("bad".into())), Err("bad".to_owned()));
+        assert_eq!(call(Site::unset("test"), || Ok(())), Ok(()));
         assert!(!is_inside());
     }
 
     #[test]
     fn propagating_leaves_no_mark() {
         set_policy(PanicPolicy::Propagate);
-        assert!(panic::catch_unwind(|| call("test", || panic!("boom"))).is_err());
+        assert!(panic::catch_unwind(|| call(Site::unset("test"), || panic!("boom"))).is_err());
         assert!(!is_inside());
     }
 
     #[test]
     fn a_callback_may_replace_itself() {
         let slot: Slot<dyn FnMut() -> u32> = Slot::default();
-        slot.set(Box::new(|| 1));
+        slot.set(Site::here("test"), Box::new(|| 1));
         {
             let mut taken = slot.take().unwrap();
             assert!(slot.take().is_none());
-            slot.set(Box::new(|| 2));
+            slot.set(Site::here("test"), Box::new(|| 2));
             assert_eq!(taken.get().unwrap()(), 1);
         }
         assert_eq!(slot.take().unwrap().get().unwrap()(), 2);

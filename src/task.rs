@@ -1,5 +1,6 @@
 //! Work for the loop from other threads.
 
+use crate::callback::Site;
 use crate::reactor::{self, LoopError, SharedRemote};
 
 /// A handle to the event loop of the thread that asked for it. It may be cloned and sent to other threads, and is the
@@ -57,7 +58,8 @@ impl LoopHandle {
     ///     });
     /// });
     /// ```
+    #[track_caller]
     pub fn run(&self, task: impl FnOnce() + Send + 'static) -> Result<(), LoopError> {
-        self.0.push(Box::new(task))
+        self.0.push((Site::here("a task of another thread"), Box::new(task)))
     }
 }

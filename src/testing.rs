@@ -412,6 +412,7 @@ pub mod bench {
 
 /// The parts of the process model, for tests that look at each alone.
 pub mod process {
+    pub use crate::callback::{Look, Pulse, Site, last_failure, pulse, set_last_words};
     pub use crate::process::{
         EVENT_LOOP, Holder, Inherited, ListenFd, LogFile, Notifier, PidFile, PidFileError, Settings, claim,
         close_unclaimed, connection_status, inherited_sockets, listen_fds, load_average, log_line, process_status,

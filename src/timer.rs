@@ -4,7 +4,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::time::Duration;
 
-use crate::callback::{self, CallbackResult};
+use crate::callback::{self, CallbackResult, Site};
 use crate::error::BoxError;
 use crate::reactor::{self, Key, LONGEST_INTERVAL, ONCE, TimerCallback as Boxed};
 
@@ -31,6 +31,9 @@ use crate::reactor::{self, Key, LONGEST_INTERVAL, ONCE, TimerCallback as Boxed};
 #[derive(Clone, Copy, Debug)]
 pub struct Timer;
 
+/// As what its failures are told.
+const TIMER: &str = "a timer";
+
 impl Timer {
     /// Calls `callback` every `interval`: seconds as an integer or a float, or a `Duration`. Answers the timer's id,
     /// which the callback may also take as its argument.
@@ -45,9 +48,10 @@ impl Timer {
     /// assert!(Timer::del(id));
     /// ```
     #[doc(alias = "Timer::add")]
+    #[track_caller]
     pub fn add<A, C: TimerCallback<A>>(interval: impl Interval, callback: C) -> TimerId {
         let interval = interval.nanoseconds();
-        start(interval, interval, boxed(callback))
+        start(interval, interval, boxed(Site::here(TIMER), callback))
     }
 
     /// Calls `callback` once, after `delay`: PHP's `Timer::add($delay, $callback, [], false)`. What it has captured may
@@ -62,11 +66,12 @@ impl Timer {
     /// });
     /// ```
     #[doc(alias = "persistent")]
+    #[track_caller]
     pub fn delay<A, C: DelayCallback<A>>(delay: impl Interval, callback: C) -> TimerId {
-        let mut callback = Some(callback);
+        let (site, mut callback) = (Site::here(TIMER), Some(callback));
         let once = move |number| {
             if let Some(callback) = callback.take() {
-                report(|| callback.call_once(TimerId::new(number)));
+                report(site, || callback.call_once(TimerId::new(number)));
             }
         };
         start(delay.nanoseconds(), ONCE, Box::new(once))
@@ -79,6 +84,7 @@ impl Timer {
     /// Timer::repeat(1, || println!("tick"));
     /// # Timer::del_all();
     /// ```
+    #[track_caller]
     pub fn repeat<A, C: TimerCallback<A>>(interval: impl Interval, callback: C) -> TimerId {
         Self::add(interval, callback)
     }
@@ -282,13 +288,13 @@ where
     }
 }
 
-fn boxed<A, C: TimerCallback<A>>(mut callback: C) -> Boxed {
-    Box::new(move |number| report(|| callback.call(TimerId::new(number))))
+fn boxed<A, C: TimerCallback<A>>(site: Site, mut callback: C) -> Boxed {
+    Box::new(move |number| report(site, || callback.call(TimerId::new(number))))
 }
 
 /// A failing callback is logged, and its timer goes on: there is no connection to close.
-fn report(callback: impl FnOnce() -> Result<(), BoxError>) {
-    let _ = callback::call("a timer", callback);
+fn report(site: Site, callback: impl FnOnce() -> Result<(), BoxError>) {
+    let _ = callback::call(site, callback);
 }
 
 /// Hands a callback to the loop.

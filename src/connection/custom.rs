@@ -8,7 +8,7 @@
 use std::any::type_name;
 use std::convert::Infallible;
 
-use crate::callback;
+use crate::callback::{self, Site};
 use crate::error::Result;
 use crate::protocols::broadcast::Editions;
 use crate::protocols::output::{After, Output};
@@ -83,7 +83,7 @@ pub(super) fn editions<P: Encode<M>, M>(message: M) -> Result<Editions, Box<str>
 /// Runs what is made of a user's methods; answers why one has failed. What an error says is user code as well.
 fn guard<P, T>(methods: impl FnOnce() -> Result<T>) -> Result<T, Box<str>> {
     let mut result = None;
-    let called = callback::call(type_name::<P>(), || {
+    let called = callback::call(Site::unset(type_name::<P>()), || {
         result = Some(methods().map_err(|error| error.to_string()));
         Ok(())
     });

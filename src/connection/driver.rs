@@ -152,7 +152,6 @@ impl<P: Codec> Handlers<P> {
     fn run<F: ?Sized>(
         &self,
         own: Option<Rc<Callbacks<P>>>,
-        name: &str,
         slot: impl Fn(&Callbacks<P>) -> &Slot<F>,
         call: impl FnOnce(&mut F) -> Result<(), BoxError>,
     ) -> Result<(), String> {
@@ -164,7 +163,7 @@ impl<P: Codec> Handlers<P> {
             }
             return Ok(());
         };
-        callback::call(name, || taken.get().map_or(Ok(()), call))
+        callback::call(taken.site(), || taken.get().map_or(Ok(()), call))
     }
 
     /// Delivers one message, then what its callback caused.
@@ -177,7 +176,7 @@ impl<P: Codec> Handlers<P> {
         if let Some(own) = &own {
             own.on_body.clear();
         }
-        let result = self.run(own, "on_message", |callbacks| &callbacks.on_message, call);
+        let result = self.run(own, |callbacks| &callbacks.on_message, call);
         self.settle(key, &result);
     }
 
@@ -199,7 +198,7 @@ impl<P: Codec> Handlers<P> {
     #[cold]
     fn deliver_head(&self, key: Key, ticket: u32, head: P::Message) {
         let connection = TcpConnection::with_ticket(key, ticket);
-        let result = self.run(None, "on_head", |callbacks| &callbacks.on_head, |f| f(connection, &head));
+        let result = self.run(None, |callbacks| &callbacks.on_head, |f| f(connection, &head));
         self.settle(key, &result);
         let in_pieces = own_callbacks::<P>(key).is_some_and(|own| own.on_body.is_set());
         let mut refused = None;
@@ -213,7 +212,7 @@ impl<P: Codec> Handlers<P> {
     #[cold]
     fn deliver_piece(&self, key: Key, ticket: u32, piece: &[u8]) {
         let connection = TcpConnection::with_ticket(key, ticket);
-        let result = self.run(own_callbacks(key), "on_body", |own| &own.on_body, |f| f(connection, piece));
+        let result = self.run(own_callbacks(key), |own| &own.on_body, |f| f(connection, piece));
         self.settle(key, &result);
     }
 
@@ -226,9 +225,9 @@ impl<P: Codec> Handlers<P> {
     fn deliver_signal(&self, key: Key, signal: P::Signal) {
         let mut next = Some(signal);
         while let Some(signal) = next.take() {
-            let (nth, name) = signal.callback();
+            let nth = signal.callback();
             let call = |f: &mut SignalFn<P>| f(TcpConnection::new(key), &signal);
-            if self.run(own_callbacks(key), name, |callbacks| callbacks.on_signal(nth), call).is_err() {
+            if self.run(own_callbacks(key), |callbacks| callbacks.on_signal(nth), call).is_err() {
                 lifecycle::fail(key);
             }
             self.with_codec(key, |codec, output| next = codec.follow(signal, output));
@@ -343,25 +342,25 @@ impl<P: Codec> Driver for Handlers<P> {
         let plain = |f: &mut EventFn<P>| f(connection);
         let own = own_callbacks(key);
         let result = match event {
-            Event::Connect => self.run(own, "on_connect", |callbacks| &callbacks.on_connect, plain),
+            Event::Connect => self.run(own, |callbacks| &callbacks.on_connect, plain),
             Event::BufferOverflow => {
                 let call = error("send buffer full and drop package");
-                self.run(own, "on_error", |callbacks| &callbacks.on_error, call)
+                self.run(own, |callbacks| &callbacks.on_error, call)
             }
-            Event::PeerGone => self.run(own, "on_error", |callbacks| &callbacks.on_error, error("client closed")),
+            Event::PeerGone => self.run(own, |callbacks| &callbacks.on_error, error("client closed")),
             Event::FileBroken => {
                 let call = error("the file that was being sent ends too soon or cannot be read");
-                self.run(own, "on_error", |callbacks| &callbacks.on_error, call)
+                self.run(own, |callbacks| &callbacks.on_error, call)
             }
             Event::ProtocolFailed => {
                 let reason = visit(key, |visit| visit.extra.as_mut()?.failure.take()).flatten().unwrap_or_default();
                 let call = |f: &mut ErrorFn<P>| f(connection, PROTOCOL_FAIL, &reason);
-                self.run(own, "on_error", |callbacks| &callbacks.on_error, call)
+                self.run(own, |callbacks| &callbacks.on_error, call)
             }
-            Event::BufferFull => self.run(own, "on_buffer_full", |callbacks| &callbacks.on_buffer_full, plain),
-            Event::BufferDrain => self.run(own, "on_buffer_drain", |callbacks| &callbacks.on_buffer_drain, plain),
+            Event::BufferFull => self.run(own, |callbacks| &callbacks.on_buffer_full, plain),
+            Event::BufferDrain => self.run(own, |callbacks| &callbacks.on_buffer_drain, plain),
             Event::Close => {
-                let result = self.run(own.clone(), "on_close", |callbacks| &callbacks.on_close, plain);
+                let result = self.run(own.clone(), |callbacks| &callbacks.on_close, plain);
                 // The next to be told may be another worker of this protocol.
                 own.iter().for_each(|own| own.on_close.clear());
                 result

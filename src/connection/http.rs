@@ -1,7 +1,7 @@
 //! What only connections of HTTP have.
 
 use super::{TcpConnection, along};
-use crate::callback::CallbackResult;
+use crate::callback::{CallbackResult, Site};
 use crate::protocols::http::{Headers, Http};
 
 /// # HTTP
@@ -32,13 +32,15 @@ impl TcpConnection<Http> {
     /// worker.on_message(|connection, _request| connection.send("stored"));
     /// ```
     #[doc(alias = "on_data")]
+    #[track_caller]
     pub fn on_body<F, R>(self, mut callback: F)
     where
         F: FnMut(Self, &[u8]) -> R + 'static,
         R: CallbackResult,
     {
+        let site = Site::here("on_body");
         self.callbacks(|callbacks| {
-            callbacks.on_body.set(Box::new(move |connection, piece| callback(connection, piece).into_result()));
+            callbacks.on_body.set(site, Box::new(move |connection, piece| callback(connection, piece).into_result()));
         });
     }
 

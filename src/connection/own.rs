@@ -3,7 +3,7 @@
 use super::callbacks::{self, Callbacks};
 use super::state::Connection;
 use super::{Status, TcpConnection, lifecycle};
-use crate::callback::{self, CallbackResult};
+use crate::callback::{self, CallbackResult, Site};
 use crate::data;
 use crate::protocols::Codec;
 use crate::reactor;
@@ -86,17 +86,19 @@ impl<P: Codec> TcpConnection<P> {
     /// });
     /// ```
     #[doc(alias = "Timer::add")]
+    #[track_caller]
     pub fn add_timer<A, C: TimerCallback<A>>(self, interval: impl Interval, mut callback: C) -> TimerId {
         if self.status() == Status::Closed {
             callback::discard(callback);
             return TimerId::none();
         }
         let interval = interval.nanoseconds();
+        let site = Site::here("a connection's timer");
         let fire = move |number| {
             if self.status() == Status::Closed {
                 return;
             }
-            if callback::call("a connection's timer", || callback.call(TimerId::new(number))).is_err() {
+            if callback::call(site, || callback.call(TimerId::new(number))).is_err() {
                 lifecycle::fail(self.key);
             }
         };
@@ -123,13 +125,17 @@ impl<P: Codec> TcpConnection<P> {
     /// });
     /// ```
     #[doc(alias = "onMessage")]
+    #[track_caller]
     pub fn on_message<F, R>(self, mut callback: F)
     where
         F: FnMut(Self, P::Message) -> R + 'static,
         R: CallbackResult,
     {
+        let site = Site::here("on_message");
         self.callbacks(|callbacks| {
-            callbacks.on_message.set(Box::new(move |connection, message| callback(connection, message).into_result()));
+            callbacks
+                .on_message
+                .set(site, Box::new(move |connection, message| callback(connection, message).into_result()));
         });
     }
 
@@ -141,13 +147,15 @@ impl<P: Codec> TcpConnection<P> {
     /// worker.on_connect(|connection| connection.on_close(|connection| println!("{} closed", connection.id())));
     /// ```
     #[doc(alias = "onClose")]
+    #[track_caller]
     pub fn on_close<F, R>(self, mut callback: F)
     where
         F: FnMut(Self) -> R + 'static,
         R: CallbackResult,
     {
+        let site = Site::here("on_close");
         self.callbacks(|callbacks| {
-            callbacks.on_close.set(Box::new(move |connection| callback(connection).into_result()));
+            callbacks.on_close.set(site, Box::new(move |connection| callback(connection).into_result()));
         });
     }
 
@@ -160,15 +168,17 @@ impl<P: Codec> TcpConnection<P> {
     /// worker.on_connect(|connection| connection.on_error(|_, code, text| eprintln!("{code}: {text}")));
     /// ```
     #[doc(alias = "onError")]
+    #[track_caller]
     pub fn on_error<F, R>(self, mut callback: F)
     where
         F: FnMut(Self, u32, &str) -> R + 'static,
         R: CallbackResult,
     {
+        let site = Site::here("on_error");
         self.callbacks(|callbacks| {
             callbacks
                 .on_error
-                .set(Box::new(move |connection, code, text| callback(connection, code, text).into_result()));
+                .set(site, Box::new(move |connection, code, text| callback(connection, code, text).into_result()));
         });
     }
 
@@ -181,13 +191,15 @@ impl<P: Codec> TcpConnection<P> {
     /// # }
     /// ```
     #[doc(alias = "onBufferFull")]
+    #[track_caller]
     pub fn on_buffer_full<F, R>(self, mut callback: F)
     where
         F: FnMut(Self) -> R + 'static,
         R: CallbackResult,
     {
+        let site = Site::here("on_buffer_full");
         self.callbacks(|callbacks| {
-            callbacks.on_buffer_full.set(Box::new(move |connection| callback(connection).into_result()));
+            callbacks.on_buffer_full.set(site, Box::new(move |connection| callback(connection).into_result()));
         });
     }
 
@@ -200,13 +212,15 @@ impl<P: Codec> TcpConnection<P> {
     /// # }
     /// ```
     #[doc(alias = "onBufferDrain")]
+    #[track_caller]
     pub fn on_buffer_drain<F, R>(self, mut callback: F)
     where
         F: FnMut(Self) -> R + 'static,
         R: CallbackResult,
     {
+        let site = Site::here("on_buffer_drain");
         self.callbacks(|callbacks| {
-            callbacks.on_buffer_drain.set(Box::new(move |connection| callback(connection).into_result()));
+            callbacks.on_buffer_drain.set(site, Box::new(move |connection| callback(connection).into_result()));
         });
     }
 

@@ -68,6 +68,7 @@ impl<P: Codec> TcpConnection<P> {
     ///     other.pipe(one);
     /// }
     /// ```
+    #[track_caller]
     pub fn pipe<Q>(self, to: TcpConnection<Q>)
     where
         Q: Encode<P::Message>,

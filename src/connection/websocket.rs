@@ -3,7 +3,7 @@
 use super::callbacks::{self, Callbacks};
 use super::status::SendStatus;
 use super::{TcpConnection, lifecycle, write};
-use crate::callback::CallbackResult;
+use crate::callback::{CallbackResult, Site};
 use crate::protocols::Encoded;
 use crate::protocols::http::Request;
 use crate::protocols::websocket::{Websocket, WebsocketSignal, WebsocketType};
@@ -83,12 +83,14 @@ impl TcpConnection<Websocket> {
     /// });
     /// ```
     #[doc(alias = "onWebSocketConnect")]
+    #[track_caller]
     pub fn on_websocket_connect<F, R>(self, callback: F)
     where
         F: FnMut(Self, &Request) -> R + 'static,
         R: CallbackResult,
     {
-        self.own(|callbacks| callbacks.set_websocket_connect(callback));
+        let site = Site::here("on_websocket_connect");
+        self.own(|callbacks| callbacks.set_websocket_connect(site, callback));
     }
 
     /// Called when the handshake is done.
@@ -101,12 +103,14 @@ impl TcpConnection<Websocket> {
     /// });
     /// ```
     #[doc(alias = "onWebSocketConnected")]
+    #[track_caller]
     pub fn on_websocket_connected<F, R>(self, callback: F)
     where
         F: FnMut(Self, &Request) -> R + 'static,
         R: CallbackResult,
     {
-        self.own(|callbacks| callbacks.set_websocket_connected(callback));
+        let site = Site::here("on_websocket_connected");
+        self.own(|callbacks| callbacks.set_websocket_connected(site, callback));
     }
 
     /// Called with the payload of each Ping, which has been answered.
@@ -117,12 +121,14 @@ impl TcpConnection<Websocket> {
     /// worker.on_connect(|connection| connection.on_websocket_ping(|_, payload| println!("{payload:?}")));
     /// ```
     #[doc(alias = "onWebSocketPing")]
+    #[track_caller]
     pub fn on_websocket_ping<F, R>(self, callback: F)
     where
         F: FnMut(Self, &[u8]) -> R + 'static,
         R: CallbackResult,
     {
-        self.own(|callbacks| callbacks.set_websocket_ping(callback));
+        let site = Site::here("on_websocket_ping");
+        self.own(|callbacks| callbacks.set_websocket_ping(site, callback));
     }
 
     /// Called with the payload of each Pong.
@@ -133,12 +139,14 @@ impl TcpConnection<Websocket> {
     /// worker.on_connect(|connection| connection.on_websocket_pong(|_, payload| println!("{payload:?}")));
     /// ```
     #[doc(alias = "onWebSocketPong")]
+    #[track_caller]
     pub fn on_websocket_pong<F, R>(self, callback: F)
     where
         F: FnMut(Self, &[u8]) -> R + 'static,
         R: CallbackResult,
     {
-        self.own(|callbacks| callbacks.set_websocket_pong(callback));
+        let site = Site::here("on_websocket_pong");
+        self.own(|callbacks| callbacks.set_websocket_pong(site, callback));
     }
 
     /// Called when the peer closes, with its code and its reason.
@@ -151,12 +159,14 @@ impl TcpConnection<Websocket> {
     /// });
     /// ```
     #[doc(alias = "onWebSocketClose")]
+    #[track_caller]
     pub fn on_websocket_close<F, R>(self, callback: F)
     where
         F: FnMut(Self, u16, &str) -> R + 'static,
         R: CallbackResult,
     {
-        self.own(|callbacks| callbacks.set_websocket_close(callback));
+        let site = Site::here("on_websocket_close");
+        self.own(|callbacks| callbacks.set_websocket_close(site, callback));
     }
 
     /// For a connection that is gone nothing is set.
@@ -170,12 +180,12 @@ impl TcpConnection<Websocket> {
 /// How each callback is kept: as one that takes the signal that is meant for it.
 macro_rules! setter {
     ($name:ident, $kind:ident, |$callback:ident: ($($argument:ty),*), $connection:ident| $pattern:pat => $call:expr) => {
-        pub(crate) fn $name<F, R>(&self, mut $callback: F)
+        pub(crate) fn $name<F, R>(&self, site: Site, mut $callback: F)
         where
             F: FnMut(TcpConnection<Websocket>, $($argument),*) -> R + 'static,
             R: CallbackResult,
         {
-            self.on_signal(WebsocketSignal::$kind).set(Box::new(move |$connection, signal| match signal {
+            self.on_signal(WebsocketSignal::$kind).set(site, Box::new(move |$connection, signal| match signal {
                 $pattern => $call.into_result(),
                 _ => Ok(()),
             }));

@@ -242,8 +242,8 @@ pub trait Encode<M>: Codec {
 
 /// What arrives besides messages: a handshake, a Ping. Each kind has a callback of its own.
 pub trait Signal: 'static {
-    /// Which callback it is for, and that one's name.
-    fn callback(&self) -> (usize, &'static str);
+    /// Which callback it is for.
+    fn callback(&self) -> usize;
 
     /// Writes into it where it came in.
     fn stamp(&mut self, _origin: Origin) {}
@@ -253,7 +253,7 @@ pub trait Signal: 'static {
 pub(crate) const SIGNALS: usize = 5;
 
 impl Signal for Infallible {
-    fn callback(&self) -> (usize, &'static str) {
+    fn callback(&self) -> usize {
         match *self {}
     }
 }

@@ -36,7 +36,7 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use mio::event::Source;
 use mio::{Events, Interest, Poll, Registry, Token, Waker};
 
-use crate::callback;
+use crate::callback::{self, Pulse};
 use crate::error::Error;
 use crate::shared::{Leaked, Shared};
 use crate::transport::{self, Readiness, memory};
@@ -136,6 +136,8 @@ pub(crate) struct Reactor {
     pub(crate) clock: Clock,
     #[cfg(feature = "session")]
     pub(crate) random: Random,
+    /// What other threads see of this one's callbacks.
+    pulse: &'static Pulse,
     poll: Shared<Option<Poll>>,
     events: Cell<Option<Events>>,
     handlers: [Cell<Option<Handler>>; KINDS],
@@ -418,6 +420,7 @@ pub(crate) struct Running(&'static Reactor);
 impl Drop for Running {
     fn drop(&mut self) {
         self.0.running.set(false);
+        self.0.pulse.wait();
         RUNNING.fetch_sub(1, Ordering::Relaxed);
     }
 }

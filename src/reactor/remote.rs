@@ -9,10 +9,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mio::Waker;
 
+use crate::callback::Site;
+
 /// The most closures that may wait for the loop.
 const CAPACITY: usize = 4096;
 
-pub(crate) type Task = Box<dyn FnOnce() + Send>;
+/// A closure, and where it was given.
+pub(crate) type Task = (Site, Box<dyn FnOnce() + Send>);
 
 /// Why a closure was not accepted.
 ///

@@ -67,6 +67,7 @@ impl Reactor {
     fn wait_for_events(&self, wait: bool) -> Result<(), Error> {
         let timeout = if !wait || self.has_work() { Some(Duration::ZERO) } else { self.time_to_wait() };
         let mut events = self.events.take().unwrap_or_else(|| Events::with_capacity(EVENTS));
+        self.pulse.wait();
         let result = self.poll.with(|poll| poll.as_mut().map(|poll| poll.poll(&mut events, timeout)));
         self.clock.read();
         match result {
@@ -173,9 +174,9 @@ impl Reactor {
             return;
         }
         let Some(remote) = self.remote.with(|remote| remote.clone()) else { return };
-        for task in remote.take() {
+        for (site, task) in remote.take() {
             // A failing task is logged, there is no connection to close.
-            let _ = callback::call("a task of another thread", || {
+            let _ = callback::call(site, || {
                 task();
                 Ok(())
             });

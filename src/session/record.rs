@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::error::SessionError;
 use super::{config, id};
-use crate::callback;
+use crate::callback::{self, Site};
 use crate::error::BoxError;
 use crate::shared::Shared;
 
@@ -95,7 +95,7 @@ impl Record {
     /// The same where nobody hears of a failure.
     pub(super) fn save_quietly(&self) {
         // A handler is user code.
-        let _ = callback::call("a session handler", || {
+        let _ = callback::call(Site::unset("a session handler"), || {
             match self.save() {
                 Ok(()) => {}
                 Err(SessionError::Gone) => log::info!("a session that has ended meanwhile is not saved"),
@@ -139,7 +139,7 @@ impl Drop for Record {
     fn drop(&mut self) {
         self.save_quietly();
         if config::is_gc_due() {
-            let _ = callback::call("a session handler", || {
+            let _ = callback::call(Site::unset("a session handler"), || {
                 if let Err(error) = collect() {
                     log::error!("sessions that have ended are not removed: {error}");
                 }

@@ -4,7 +4,7 @@ use std::any::Any;
 use std::net::SocketAddr;
 
 use super::UdpConnection;
-use crate::callback::{self, Slot};
+use crate::callback::{self, Site, Slot};
 use crate::connection::{PROTOCOL_FAIL, Reporting, TcpConnection, tally};
 use crate::error::BoxError;
 use crate::protocols::datagram::{Broken, Datagram, Messages};
@@ -42,7 +42,7 @@ impl<P: Datagram> Handlers<P> {
             callback::discard(message);
             return Ok(());
         };
-        callback::call("on_message", || taken.get().map_or(Ok(()), |callback| callback(connection, message)))
+        callback::call(taken.site(), || taken.get().map_or(Ok(()), |callback| callback(connection, message)))
     }
 
     /// The messages up to the first that breaks the series, and why it does. A callback that fails costs the rest.
@@ -50,7 +50,7 @@ impl<P: Datagram> Handlers<P> {
         loop {
             let mut next = None;
             // A protocol may be a user's.
-            let decoded = callback::call("the protocol of a datagram", || {
+            let decoded = callback::call(Site::unset("the protocol of a datagram"), || {
                 next = messages.next();
                 Ok(())
             });
@@ -88,6 +88,7 @@ impl<P: Datagram> Driver for Handlers<P> {
         let _reporting = Reporting::begin();
         let connection = UdpConnection::new(worker, peer);
         // Its failure is logged, and there is nothing to close.
-        let _ = callback::call("on_error", || taken.get().map_or(Ok(()), |callback| callback(connection, code, text)));
+        let _ =
+            callback::call(taken.site(), || taken.get().map_or(Ok(()), |callback| callback(connection, code, text)));
     }
 }

@@ -20,7 +20,7 @@ use std::marker::PhantomData;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 
-use crate::callback::{CallbackResult, WorkerCallback};
+use crate::callback::{CallbackResult, Site, WorkerCallback};
 use crate::data;
 use crate::error::{Error, Result};
 use crate::protocols::datagram::Datagram;
@@ -145,12 +145,14 @@ impl<P: Datagram> UdpWorker<P> {
     /// worker.on_worker_start(|worker| println!("{} starts", worker.name()));
     /// ```
     #[doc(alias = "onWorkerStart")]
+    #[track_caller]
     pub fn on_worker_start<F, R>(self, mut callback: F)
     where
         F: FnMut(Self) -> R + 'static,
         R: CallbackResult,
     {
-        self.own_callback(|entry| &entry.on_start, Box::new(move || callback(self).into_result()));
+        let site = Site::here("on_worker_start");
+        self.own_callback(|entry| &entry.on_start, site, Box::new(move || callback(self).into_result()));
     }
 
     /// Called when the loop stops, before the socket is closed.
@@ -161,12 +163,14 @@ impl<P: Datagram> UdpWorker<P> {
     /// worker.on_worker_stop(|worker| println!("{} stops", worker.name()));
     /// ```
     #[doc(alias = "onWorkerStop")]
+    #[track_caller]
     pub fn on_worker_stop<F, R>(self, mut callback: F)
     where
         F: FnMut(Self) -> R + 'static,
         R: CallbackResult,
     {
-        self.own_callback(|entry| &entry.on_stop, Box::new(move || callback(self).into_result()));
+        let site = Site::here("on_worker_stop");
+        self.own_callback(|entry| &entry.on_stop, site, Box::new(move || callback(self).into_result()));
     }
 
     /// Called with each message. A datagram of [`Tcp`](crate::Tcp), which is bytes as they are, is one message, even
@@ -178,13 +182,17 @@ impl<P: Datagram> UdpWorker<P> {
     /// worker.on_message(|connection, line| println!("{} says {line}", connection.remote_address()));
     /// ```
     #[doc(alias = "onMessage")]
+    #[track_caller]
     pub fn on_message<F, R>(self, mut callback: F)
     where
         F: FnMut(UdpConnection<P>, P::Message) -> R + 'static,
         R: CallbackResult,
     {
+        let site = Site::here("on_message");
         if let Some(handlers) = registry::handlers::<Handlers<P>>(self.key) {
-            handlers.on_message.set(Box::new(move |connection, message| callback(connection, message).into_result()));
+            handlers
+                .on_message
+                .set(site, Box::new(move |connection, message| callback(connection, message).into_result()));
         }
     }
 
@@ -198,21 +206,28 @@ impl<P: Datagram> UdpWorker<P> {
     /// worker.on_error(|connection, code, text| eprintln!("{}: {code} {text}", connection.remote_address()));
     /// ```
     #[doc(alias = "onError")]
+    #[track_caller]
     pub fn on_error<F, R>(self, mut callback: F)
     where
         F: FnMut(UdpConnection<P>, u32, &str) -> R + 'static,
         R: CallbackResult,
     {
+        let site = Site::here("on_error");
         if let Some(handlers) = registry::handlers::<Handlers<P>>(self.key) {
             handlers
                 .on_error
-                .set(Box::new(move |connection, code, text| callback(connection, code, text).into_result()));
+                .set(site, Box::new(move |connection, code, text| callback(connection, code, text).into_result()));
         }
     }
 
-    fn own_callback(self, slot: impl FnOnce(&Entry) -> &Rc<WorkerCallback>, callback: Box<dyn FnMut() -> Result<()>>) {
+    fn own_callback(
+        self,
+        slot: impl FnOnce(&Entry) -> &Rc<WorkerCallback>,
+        site: Site,
+        callback: Box<dyn FnMut() -> Result<()>>,
+    ) {
         if let Some(slot) = with_entry(self.key, |entry| Rc::clone(slot(entry))) {
-            slot.set(callback);
+            slot.set(site, callback);
         }
     }
 }

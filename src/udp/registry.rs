@@ -129,9 +129,7 @@ pub(crate) fn start_all(keys: Vec<Key>) -> Result<(), Error> {
         let Some((name, on_start)) = with_entry(key, |entry| (entry.name.clone(), Rc::clone(&entry.on_start))) else {
             continue;
         };
-        on_start
-            .run("on_worker_start")
-            .map_err(|reason| Error::Start { worker: name.into(), reason: reason.into() })?;
+        on_start.run().map_err(|reason| Error::Start { worker: name.into(), reason: reason.into() })?;
         reactor::get().settle();
     }
     Ok(())
@@ -148,7 +146,7 @@ pub(crate) fn stop_all() {
     for key in keys() {
         if let Some(on_stop) = with_entry(key, |entry| Rc::clone(&entry.on_stop)) {
             // Its failure is logged; stopping goes on.
-            let _ = on_stop.run("on_worker_stop");
+            let _ = on_stop.run();
             reactor::get().settle();
         }
     }

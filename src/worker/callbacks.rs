@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::Worker;
 use super::registry::Entry;
-use crate::callback::{CallbackResult, WorkerCallback};
+use crate::callback::{CallbackResult, Site, WorkerCallback};
 use crate::connection::{Callbacks, TcpConnection};
 use crate::error::Result;
 use crate::protocols::Codec;
@@ -24,12 +24,14 @@ impl<P: Codec> Worker<P> {
     /// });
     /// ```
     #[doc(alias = "onWorkerStart")]
+    #[track_caller]
     pub fn on_worker_start<F, R>(self, mut callback: F)
     where
         F: FnMut(Self) -> R + 'static,
         R: CallbackResult,
     {
-        self.own_callback(|entry| &entry.on_start, Box::new(move || callback(self).into_result()));
+        let site = Site::here("on_worker_start");
+        self.own_callback(|entry| &entry.on_start, site, Box::new(move || callback(self).into_result()));
     }
 
     /// Called when the loop [stops](Worker#stopping): nobody else comes in, and nothing has happened to the connections yet.
@@ -41,12 +43,14 @@ impl<P: Codec> Worker<P> {
     /// worker.on_worker_stop(|worker| println!("{} stops", worker.name()));
     /// ```
     #[doc(alias = "onWorkerStop")]
+    #[track_caller]
     pub fn on_worker_stop<F, R>(self, mut callback: F)
     where
         F: FnMut(Self) -> R + 'static,
         R: CallbackResult,
     {
-        self.own_callback(|entry| &entry.on_stop, Box::new(move || callback(self).into_result()));
+        let site = Site::here("on_worker_stop");
+        self.own_callback(|entry| &entry.on_stop, site, Box::new(move || callback(self).into_result()));
     }
 
     /// Called with each new connection.
@@ -57,13 +61,15 @@ impl<P: Codec> Worker<P> {
     /// worker.on_connect(|connection| println!("{} came", connection.remote_address()));
     /// ```
     #[doc(alias = "onConnect")]
+    #[track_caller]
     pub fn on_connect<F, R>(self, mut callback: F)
     where
         F: FnMut(TcpConnection<P>) -> R + 'static,
         R: CallbackResult,
     {
+        let site = Site::here("on_connect");
         self.callbacks(|callbacks| {
-            callbacks.on_connect.set(Box::new(move |connection| callback(connection).into_result()));
+            callbacks.on_connect.set(site, Box::new(move |connection| callback(connection).into_result()));
         });
     }
 
@@ -83,13 +89,17 @@ impl<P: Codec> Worker<P> {
     /// });
     /// ```
     #[doc(alias = "onMessage")]
+    #[track_caller]
     pub fn on_message<F, R>(self, mut callback: F)
     where
         F: FnMut(TcpConnection<P>, P::Message) -> R + 'static,
         R: CallbackResult,
     {
+        let site = Site::here("on_message");
         self.callbacks(|callbacks| {
-            callbacks.on_message.set(Box::new(move |connection, message| callback(connection, message).into_result()));
+            callbacks
+                .on_message
+                .set(site, Box::new(move |connection, message| callback(connection, message).into_result()));
         });
     }
 
@@ -102,13 +112,15 @@ impl<P: Codec> Worker<P> {
     /// worker.on_close(|connection| println!("{} went", connection.remote_address()));
     /// ```
     #[doc(alias = "onClose")]
+    #[track_caller]
     pub fn on_close<F, R>(self, mut callback: F)
     where
         F: FnMut(TcpConnection<P>) -> R + 'static,
         R: CallbackResult,
     {
+        let site = Site::here("on_close");
         self.callbacks(|callbacks| {
-            callbacks.on_close.set(Box::new(move |connection| callback(connection).into_result()));
+            callbacks.on_close.set(site, Box::new(move |connection| callback(connection).into_result()));
         });
     }
 
@@ -123,15 +135,17 @@ impl<P: Codec> Worker<P> {
     /// worker.on_error(|connection, code, text| eprintln!("connection {}: {code} {text}", connection.id()));
     /// ```
     #[doc(alias = "onError")]
+    #[track_caller]
     pub fn on_error<F, R>(self, mut callback: F)
     where
         F: FnMut(TcpConnection<P>, u32, &str) -> R + 'static,
         R: CallbackResult,
     {
+        let site = Site::here("on_error");
         self.callbacks(|callbacks| {
             callbacks
                 .on_error
-                .set(Box::new(move |connection, code, text| callback(connection, code, text).into_result()));
+                .set(site, Box::new(move |connection, code, text| callback(connection, code, text).into_result()));
         });
     }
 
@@ -144,13 +158,15 @@ impl<P: Codec> Worker<P> {
     /// worker.on_buffer_full(|connection| println!("connection {} reads slowly", connection.id()));
     /// ```
     #[doc(alias = "onBufferFull")]
+    #[track_caller]
     pub fn on_buffer_full<F, R>(self, mut callback: F)
     where
         F: FnMut(TcpConnection<P>) -> R + 'static,
         R: CallbackResult,
     {
+        let site = Site::here("on_buffer_full");
         self.callbacks(|callbacks| {
-            callbacks.on_buffer_full.set(Box::new(move |connection| callback(connection).into_result()));
+            callbacks.on_buffer_full.set(site, Box::new(move |connection| callback(connection).into_result()));
         });
     }
 
@@ -162,13 +178,15 @@ impl<P: Codec> Worker<P> {
     /// worker.on_buffer_drain(|connection| println!("connection {} has caught up", connection.id()));
     /// ```
     #[doc(alias = "onBufferDrain")]
+    #[track_caller]
     pub fn on_buffer_drain<F, R>(self, mut callback: F)
     where
         F: FnMut(TcpConnection<P>) -> R + 'static,
         R: CallbackResult,
     {
+        let site = Site::here("on_buffer_drain");
         self.callbacks(|callbacks| {
-            callbacks.on_buffer_drain.set(Box::new(move |connection| callback(connection).into_result()));
+            callbacks.on_buffer_drain.set(site, Box::new(move |connection| callback(connection).into_result()));
         });
     }
 
@@ -176,9 +194,14 @@ impl<P: Codec> Worker<P> {
         self.with_handlers(|handlers| set(&handlers.callbacks));
     }
 
-    fn own_callback(self, slot: impl FnOnce(&Entry) -> &Rc<WorkerCallback>, callback: Box<dyn FnMut() -> Result<()>>) {
+    fn own_callback(
+        self,
+        slot: impl FnOnce(&Entry) -> &Rc<WorkerCallback>,
+        site: Site,
+        callback: Box<dyn FnMut() -> Result<()>>,
+    ) {
         if let Some(slot) = self.entry(|entry| Rc::clone(slot(entry))) {
-            slot.set(callback);
+            slot.set(site, callback);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What only workers of HTTP can be told.
 
 use super::Worker;
-use crate::callback::CallbackResult;
+use crate::callback::{CallbackResult, Site};
 use crate::connection::TcpConnection;
 #[cfg(feature = "compression")]
 use crate::protocols::http::Compression;
@@ -26,17 +26,19 @@ impl Worker<Http> {
     ///     }
     /// });
     /// ```
+    #[track_caller]
     pub fn on_head<F, R>(self, mut callback: F)
     where
         F: FnMut(TcpConnection<Http>, &Request) -> R + 'static,
         R: CallbackResult,
     {
+        let site = Site::here("on_head");
         self.with_handlers(|handlers| {
             handlers.limit(|limits| limits.tell_heads = true);
             handlers
                 .callbacks
                 .on_head
-                .set(Box::new(move |connection, request| callback(connection, request).into_result()));
+                .set(site, Box::new(move |connection, request| callback(connection, request).into_result()));
         });
     }
 

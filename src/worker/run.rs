@@ -45,9 +45,7 @@ pub(crate) fn start_all() -> Result<(), Error> {
         let Some((name, on_start)) = with_entry(key, |entry| (entry.name.clone(), Rc::clone(&entry.on_start))) else {
             continue;
         };
-        on_start
-            .run("on_worker_start")
-            .map_err(|reason| Error::Start { worker: name.into(), reason: reason.into() })?;
+        on_start.run().map_err(|reason| Error::Start { worker: name.into(), reason: reason.into() })?;
         reactor::get().settle();
     }
     udp::start_all(udp_keys)

@@ -245,7 +245,7 @@ pub(crate) fn begin() -> Result<(), Error> {
     for key in keys() {
         if let Some(on_stop) = with_entry(key, |entry| Rc::clone(&entry.on_stop)) {
             // Its failure is logged; stopping goes on.
-            let _ = on_stop.run("on_worker_stop");
+            let _ = on_stop.run();
             reactor.settle();
         }
     }

@@ -1,7 +1,7 @@
 //! What only workers of WebSocket can be told.
 
 use super::Worker;
-use crate::callback::CallbackResult;
+use crate::callback::{CallbackResult, Site};
 use crate::connection::TcpConnection;
 use crate::protocols::http::Request;
 #[cfg(feature = "deflate")]
@@ -31,12 +31,14 @@ impl Worker<Websocket> {
     /// });
     /// ```
     #[doc(alias = "onWebSocketConnect")]
+    #[track_caller]
     pub fn on_websocket_connect<F, R>(self, callback: F)
     where
         F: FnMut(TcpConnection<Websocket>, &Request) -> R + 'static,
         R: CallbackResult,
     {
-        self.with_handlers(|handlers| handlers.callbacks.set_websocket_connect(callback));
+        let site = Site::here("on_websocket_connect");
+        self.with_handlers(|handlers| handlers.callbacks.set_websocket_connect(site, callback));
     }
 
     /// Called when the handshake is done. From here on messages come and go.
@@ -49,12 +51,14 @@ impl Worker<Websocket> {
     /// });
     /// ```
     #[doc(alias = "onWebSocketConnected")]
+    #[track_caller]
     pub fn on_websocket_connected<F, R>(self, callback: F)
     where
         F: FnMut(TcpConnection<Websocket>, &Request) -> R + 'static,
         R: CallbackResult,
     {
-        self.with_handlers(|handlers| handlers.callbacks.set_websocket_connected(callback));
+        let site = Site::here("on_websocket_connected");
+        self.with_handlers(|handlers| handlers.callbacks.set_websocket_connected(site, callback));
     }
 
     /// Called with the payload of each Ping. It has been answered, as RFC 6455 wants it. (In PHP the callback answers
@@ -68,12 +72,14 @@ impl Worker<Websocket> {
     /// });
     /// ```
     #[doc(alias = "onWebSocketPing")]
+    #[track_caller]
     pub fn on_websocket_ping<F, R>(self, callback: F)
     where
         F: FnMut(TcpConnection<Websocket>, &[u8]) -> R + 'static,
         R: CallbackResult,
     {
-        self.with_handlers(|handlers| handlers.callbacks.set_websocket_ping(callback));
+        let site = Site::here("on_websocket_ping");
+        self.with_handlers(|handlers| handlers.callbacks.set_websocket_ping(site, callback));
     }
 
     /// Called with the payload of each Pong.
@@ -84,12 +90,14 @@ impl Worker<Websocket> {
     /// worker.on_websocket_pong(|connection, payload| println!("connection {} lives", connection.id()));
     /// ```
     #[doc(alias = "onWebSocketPong")]
+    #[track_caller]
     pub fn on_websocket_pong<F, R>(self, callback: F)
     where
         F: FnMut(TcpConnection<Websocket>, &[u8]) -> R + 'static,
         R: CallbackResult,
     {
-        self.with_handlers(|handlers| handlers.callbacks.set_websocket_pong(callback));
+        let site = Site::here("on_websocket_pong");
+        self.with_handlers(|handlers| handlers.callbacks.set_websocket_pong(site, callback));
     }
 
     /// Called when the peer closes first, with its code and its reason; the code is 1005 if it gave none, as in browsers.
@@ -104,12 +112,14 @@ impl Worker<Websocket> {
     /// });
     /// ```
     #[doc(alias = "onWebSocketClose")]
+    #[track_caller]
     pub fn on_websocket_close<F, R>(self, callback: F)
     where
         F: FnMut(TcpConnection<Websocket>, u16, &str) -> R + 'static,
         R: CallbackResult,
     {
-        self.with_handlers(|handlers| handlers.callbacks.set_websocket_close(callback));
+        let site = Site::here("on_websocket_close");
+        self.with_handlers(|handlers| handlers.callbacks.set_websocket_close(site, callback));
     }
 
     /// Sets how messages are compressed on connections whose handshake is to come. With the feature `deflate`.

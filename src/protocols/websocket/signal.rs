@@ -27,13 +27,13 @@ impl WebsocketSignal {
 }
 
 impl Signal for WebsocketSignal {
-    fn callback(&self) -> (usize, &'static str) {
+    fn callback(&self) -> usize {
         match self {
-            Self::Connect(_) => (Self::CONNECT, "on_websocket_connect"),
-            Self::Connected(_) => (Self::CONNECTED, "on_websocket_connected"),
-            Self::Ping(_) => (Self::PING, "on_websocket_ping"),
-            Self::Pong(_) => (Self::PONG, "on_websocket_pong"),
-            Self::Close(..) => (Self::CLOSE, "on_websocket_close"),
+            Self::Connect(_) => Self::CONNECT,
+            Self::Connected(_) => Self::CONNECTED,
+            Self::Ping(_) => Self::PING,
+            Self::Pong(_) => Self::PONG,
+            Self::Close(..) => Self::CLOSE,
         }
     }
 
