@@ -18,6 +18,7 @@ use std::panic::{self, AssertUnwindSafe};
 use crate::error::BoxError;
 use crate::shared::borrow_depth;
 
+pub(crate) use pulse::cut;
 pub use pulse::{Look, Pulse, last_failure, pulse};
 pub use site::Site;
 

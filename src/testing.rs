@@ -414,9 +414,9 @@ pub mod bench {
 pub mod process {
     pub use crate::callback::{Look, Pulse, Site, last_failure, pulse, set_last_words};
     pub use crate::process::{
-        EVENT_LOOP, Holder, Inherited, ListenFd, LogFile, Notifier, PidFile, PidFileError, Settings, claim,
+        EVENT_LOOP, Holder, Inherited, ListenFd, LogFile, Notifier, PidFile, PidFileError, Settings, Watchdog, claim,
         close_unclaimed, connection_status, inherited_sockets, listen_fds, load_average, log_line, process_status,
-        program, program_name, screens, usual_pid_file, versions, worker_rows,
+        program, program_name, screens, spawn_watchdog, usual_pid_file, versions, watchdog_limit, worker_rows,
     };
     pub use crate::transport::Layout;
     pub use crate::worker::{Bound, Local, Which};

@@ -14,6 +14,7 @@ mod place;
 pub mod screens;
 mod settings;
 mod watch;
+mod watchdog;
 
 pub use command::{Command, Usage};
 pub use listen_fds::{Inherited, ListenFd, claim, close_unclaimed, inherited_sockets, listen_fds};
@@ -24,3 +25,4 @@ pub use pid_file::{Holder, PidFile, PidFileError};
 pub use place::{pid_file as usual_pid_file, program, program_name};
 pub use settings::Settings;
 pub use watch::{EVENT_LOOP, connection_status, load_average, process_status, versions, worker_rows};
+pub use watchdog::{Watchdog, limit as watchdog_limit, spawn as spawn_watchdog};

@@ -41,7 +41,7 @@ use crate::error::Error;
 use crate::shared::{Leaked, Shared};
 use crate::transport::{self, Readiness, memory};
 
-pub(crate) use clock::{Clock, nanoseconds, wall_clock};
+pub(crate) use clock::{Clock, monotonic_clock, nanoseconds, wall_clock};
 #[cfg(feature = "session")]
 pub(crate) use random::Random;
 pub use remote::LoopError;
