@@ -61,6 +61,14 @@ pub enum Error {
         /// The error or panic message of the callback.
         reason: Box<str>,
     },
+    /// The process cannot become the user or the group that a worker wants.
+    Account {
+        /// As given to [`Worker::set_user`](crate::Worker::set_user) and [`Worker::set_group`](crate::Worker::set_group),
+        /// with a colon between them: `www-data:`.
+        account: Box<str>,
+        /// What stands in the way.
+        source: io::Error,
+    },
     /// [`Worker::run_all`](crate::Worker::run_all) was called inside a callback.
     Running,
     /// More than four million connections, timers or workers at once.
@@ -74,6 +82,7 @@ impl fmt::Display for Error {
             Self::Listen { address, source } => write!(f, "cannot listen on {address}: {source}"),
             Self::Loop { action, source } => write!(f, "the event loop cannot {action}: {source}"),
             Self::Start { worker, reason } => write!(f, "on_worker_start of worker \"{worker}\" failed: {reason}"),
+            Self::Account { account, source } => write!(f, "cannot run as \"{account}\": {source}"),
             Self::Running => f.write_str("the event loop of this thread is already running"),
             Self::Exhausted => f.write_str("no slot is free: four million are in use"),
         }
@@ -90,7 +99,7 @@ impl fmt::Debug for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Listen { source, .. } | Self::Loop { source, .. } => Some(source),
+            Self::Listen { source, .. } | Self::Loop { source, .. } | Self::Account { source, .. } => Some(source),
             _ => None,
         }
     }

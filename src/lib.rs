@@ -56,6 +56,8 @@ mod data;
 #[cfg(doctest)]
 mod docs;
 mod error;
+mod handover;
+mod part;
 mod process;
 mod protocols;
 mod reactor;

@@ -6,7 +6,7 @@ use crate::reactor::{self, LoopError, SharedRemote};
 /// A handle to the event loop of the thread that asked for it. It may be cloned and sent to other threads, and is the
 /// only thing of this crate that calls back across them.
 ///
-/// ```
+/// ```standalone_crate
 /// use workerman::{LoopHandle, Worker};
 ///
 /// let handle = LoopHandle::current();

@@ -48,6 +48,7 @@ impl Simulation {
     ///
     /// Those of `run_all`.
     pub fn start(&self) -> Result<(), Error> {
+        run::listen_all()?;
         run::start_all()
     }
 
@@ -127,7 +128,7 @@ impl Simulation {
 
     /// A signal that stops a process has come.
     pub fn signal(&self, signal: i32) {
-        stop::by_signal(signal, "a signal");
+        stop::by_signal(signal);
         reactor::get().settle();
     }
 

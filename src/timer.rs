@@ -14,7 +14,7 @@ use crate::reactor::{self, Key, LONGEST_INTERVAL, ONCE, TimerCallback as Boxed};
 /// Timers may be added before `run_all`, in callbacks, and in timers. For one that belongs to a connection,
 /// [`TcpConnection::add_timer`](crate::TcpConnection::add_timer) ends by itself.
 ///
-/// ```
+/// ```standalone_crate
 /// use workerman::{Timer, Worker};
 ///
 /// let mut rest = 3;

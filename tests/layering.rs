@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 
 /// The modules of the crate root, lowest first. A module may import from those in the rows above its own.
 const LAYERS: &[&[&str]] = &[
-    &["error", "shared"],
+    &["error", "handover", "shared"],
     &["protocols"],
     &["address", "callback"],
-    &["data", "transport"],
+    &["data", "part", "transport"],
     &["reactor"],
     &["timer", "task"],
     &["connection"],

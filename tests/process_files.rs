@@ -8,6 +8,7 @@ mod outside;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::fd::AsFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -213,7 +214,9 @@ fn a_file_that_is_no_longer_ours_is_not_removed() {
 #[test]
 fn the_place_goes_with_its_descriptor() {
     let (_directory, path) = place("descriptor", "app.pid");
-    let descriptor = PidFile::acquire(&path).expect("nobody runs").into_fd().expect("a descriptor");
+    let held = PidFile::acquire(&path).expect("nobody runs");
+    let descriptor = held.as_fd().try_clone_to_owned().expect("a descriptor");
+    std::mem::forget(held); // as by an `exec`
     assert_eq!(running(PidFile::acquire(&path)), Some(std::process::id()));
     let held = PidFile::from_fd(&path, descriptor);
     assert_eq!(text(&path), own_line());

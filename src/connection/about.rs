@@ -3,9 +3,8 @@
 use std::net::SocketAddr;
 
 use super::state::{Connection, state};
-use super::{Status, TcpConnection, defaults};
+use super::{Status, TcpConnection, defaults, id};
 use crate::protocols::Codec;
-use crate::reactor::Key;
 use crate::timer::Interval;
 
 /// # What it is
@@ -19,7 +18,7 @@ impl<P: Codec> TcpConnection<P> {
     /// ```
     #[doc(alias = "connections")]
     pub fn find(id: u64) -> Option<Self> {
-        let key = Key::from_number(id)?;
+        let key = id::key(id)?;
         let found = state().with(|state| state.get(key).is_some_and(|connection| connection.driver.speaks::<P>()));
         found.then(|| Self::new(key))
     }
@@ -32,7 +31,7 @@ impl<P: Codec> TcpConnection<P> {
     /// worker.on_connect(|connection| println!("connection {}", connection.id()));
     /// ```
     pub fn id(self) -> u64 {
-        self.key.number()
+        id::of(self.key)
     }
 
     /// Where the connection stands; [`Status::Closed`] once it is gone.

@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use super::state::{Connection, Flags, State, Visit, state, visit};
 use super::status::Status;
-use super::{defaults, lifecycle};
+use super::{defaults, id, lifecycle};
 use crate::protocols::Pace;
 use crate::reactor::{self, Key};
 use crate::timer::Interval;
@@ -349,7 +349,7 @@ fn sweep(at: u32) {
             (std::mem::replace(&mut visit.pace, Pace::Answer), Rc::clone(&visit.driver))
         });
         let Some((pace, driver)) = found else { continue };
-        log::debug!("connection {}: too slow ({pace:?})", key.number());
+        log::debug!("connection {}: too slow ({pace:?})", id::of(key));
         match pace {
             Pace::Head | Pace::Body => driver.time_out(key),
             Pace::New | Pace::Between => lifecycle::close(key),

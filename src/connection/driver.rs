@@ -15,7 +15,7 @@ use super::state::{CodecSlot, Flags, Visit, visit};
 use super::status::Status;
 use super::survey::Named;
 use super::switched::Switched;
-use super::{PROTOCOL_FAIL, SEND_FAIL, TcpConnection, custom, lifecycle, stopping, tally, write};
+use super::{PROTOCOL_FAIL, SEND_FAIL, TcpConnection, custom, id, lifecycle, stopping, tally, write};
 use crate::callback::{self, Slot};
 use crate::error::BoxError;
 use crate::protocols::output::{After, Outbound, Output};
@@ -217,7 +217,7 @@ impl<P: Codec> Handlers<P> {
     }
 
     fn refuse(&self, key: Key, reason: &str) {
-        log::debug!("connection {}: refused, {reason}", key.number());
+        log::debug!("connection {}: refused, {reason}", id::of(key));
         visit(key, |visit| visit.end());
     }
 

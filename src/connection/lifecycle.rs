@@ -22,7 +22,7 @@ use super::state::{CodecSlot, Connection, Extra, Flags, State, Visit, state, vis
 use super::status::Status;
 use super::switched::Switched;
 use super::write::{self, Flushed};
-use super::{defaults, pipe, read, tally};
+use super::{defaults, id, pipe, read, tally};
 use crate::callback;
 use crate::protocols::{self, Pace};
 use crate::reactor::{self, Deferred, Handler, Key, Kind};
@@ -145,7 +145,7 @@ fn forget(key: Key) {
     let connection = state().with(|state| state.table.remove(key));
     let Some(mut connection) = connection else { return };
     if connection.flags.has(Flags::OWES) {
-        log::info!("connection {}: closed before the answer to a request was complete", key.number());
+        log::info!("connection {}: closed before the answer to a request was complete", id::of(key));
     }
     let driver = &connection.driver;
     let acceptor = driver.as_switched().map_or(driver, Switched::acceptor);
@@ -190,7 +190,7 @@ fn deliver(key: Key, code: u32) {
                 tally::count_send_failure();
             }
             if event == Event::FileBroken {
-                log::warn!("connection {}: closed, because a file ends too soon or cannot be read", key.number());
+                log::warn!("connection {}: closed, because a file ends too soon or cannot be read", id::of(key));
             }
             driver.deliver(key, event);
         }
@@ -206,7 +206,7 @@ fn log_failure(key: Key) {
     let failure = visit(key, |visit| Some((visit.remote, visit.extra.as_ref()?.failure.clone()?)));
     if let Some((remote, reason)) = failure.flatten() {
         let remote = remote.map_or_else(|| "a Unix socket".to_owned(), |remote| remote.to_string());
-        log::warn!("connection {} of {remote}: closed, {reason}", key.number());
+        log::warn!("connection {} of {remote}: closed, {reason}", id::of(key));
     }
 }
 

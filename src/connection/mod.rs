@@ -17,6 +17,7 @@ mod defaults;
 mod driver;
 mod event;
 mod http;
+pub(crate) mod id;
 mod lifecycle;
 mod own;
 mod pipe;
@@ -324,6 +325,6 @@ impl<P> Hash for TcpConnection<P> {
 
 impl<P> fmt::Debug for TcpConnection<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "TcpConnection({})", self.key.number())
+        write!(f, "TcpConnection({})", id::of(self.key))
     }
 }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use super::Status;
 use super::driver::Handlers;
+use super::id;
 use super::state::{Connection, state};
 use super::switched::Switched;
 use crate::protocols::Codec;
@@ -45,7 +46,7 @@ pub(crate) fn survey() -> Vec<Survey> {
 fn look_at(key: Key, connection: &Connection) -> Survey {
     let acceptor = connection.driver.as_switched().map_or(&connection.driver, Switched::acceptor);
     Survey {
-        id: key.number(),
+        id: id::of(key),
         worker: acceptor.worker(),
         protocol: connection.driver.protocol_name(),
         status: connection.status,

@@ -10,7 +10,7 @@ use super::deadline::NEVER;
 use super::driver::{Driver, Handlers};
 use super::state::{Flags, Visit, state, visit};
 use super::status::{SendStatus, Status};
-use super::{TcpConnection, along, driver, pipe, write};
+use super::{TcpConnection, along, driver, id, pipe, write};
 use crate::callback;
 use crate::protocols::http::{Http, Request};
 use crate::protocols::{Codec, Encode as _, Encoded, Limits, Pace};
@@ -166,7 +166,7 @@ impl<P: Codec> TcpConnection<P> {
                 along::leave(self.key);
             }
             None => {
-                log::debug!("connection {}: the protocol stays as it is", self.key.number());
+                log::debug!("connection {}: the protocol stays as it is", id::of(self.key));
                 callback::discard(codec);
             }
         }

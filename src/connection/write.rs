@@ -8,6 +8,7 @@ use std::io::{self, IoSlice};
 
 use super::along;
 use super::event::Event;
+use super::id;
 use super::lifecycle;
 use super::state::{Flags, Visit, visit};
 use super::status::{SendStatus, Status};
@@ -126,7 +127,7 @@ fn log_stray(key: Key, reason: &str) {
         first
     });
     if first == Some(true) {
-        log::warn!("connection {}: a message was dropped: {reason}", key.number());
+        log::warn!("connection {}: a message was dropped: {reason}", id::of(key));
     }
 }
 

@@ -3,18 +3,36 @@
 //!
 //! The parts know nothing of each other but data, and none of them starts or signals a process.
 
+mod account;
+mod announce;
+mod backoff;
+mod callbacks;
+mod channel;
+mod child;
 mod command;
+mod commands;
+mod control;
+mod daemon;
+mod files;
+mod image;
 mod listen_fds;
 mod local_time;
 mod log_file;
 mod logger;
+mod master;
+mod messages;
 mod notify;
 mod pid_file;
 mod place;
+mod plan;
+mod run;
 pub mod screens;
 mod settings;
+mod single;
+mod supervisor;
 mod watch;
 mod watchdog;
+mod wire;
 
 pub use command::{Command, Usage};
 pub use listen_fds::{Inherited, ListenFd, claim, close_unclaimed, inherited_sockets, listen_fds};

@@ -11,7 +11,7 @@
 use std::fmt;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -64,17 +64,14 @@ impl PidFile {
         Err(PidFileError::Running { pid: None })
     }
 
-    /// The place of this process before it has executed itself anew, by the descriptor that [`into_fd`](Self::into_fd)
-    /// gave.
+    /// The place of this process before it has executed itself anew, by the descriptor that held it.
     pub fn from_fd(path: &Path, file: OwnedFd) -> Self {
         Self { path: path.into(), file: file.into(), owner: std::process::id() }
     }
 
-    /// The descriptor that holds the place. The file stays, and is held for as long as the descriptor is open.
-    pub fn into_fd(mut self) -> io::Result<OwnedFd> {
-        let file = self.file.try_clone()?;
-        self.owner = 0;
-        Ok(file.into())
+    /// Where the file is.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// The process that has the place; `None` if nobody runs. A process without a number is one that just starts.
@@ -110,6 +107,13 @@ impl PidFile {
         held.file.write_all_at(text.as_bytes(), 0).map_err(failed)?;
         held.file.set_len(text.len() as u64).map_err(failed)?;
         Ok(held)
+    }
+}
+
+/// What holds the place: for as long as this descriptor is open, or a copy of it.
+impl AsFd for PidFile {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
     }
 }
 

@@ -10,6 +10,8 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+use super::screens::Lines;
+
 /// What the system puts behind the path of a program that was replaced.
 const DELETED: &[u8] = b" (deleted)";
 
@@ -25,6 +27,12 @@ pub fn program() -> &'static Path {
 /// What stands for PHP's `start.php` in messages: the program's name.
 pub fn program_name() -> String {
     program().file_name().unwrap_or(OsStr::new("app")).to_string_lossy().into_owned()
+}
+
+/// PHP's messages about this program.
+pub(super) fn lines() -> Lines<'static> {
+    static NAME: OnceLock<String> = OnceLock::new();
+    Lines { program: NAME.get_or_init(program_name) }
 }
 
 /// PHP's `workerman.<script>.pid`.

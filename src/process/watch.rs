@@ -4,31 +4,48 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::time::SystemTime;
 
-use super::screens::{ConnectionStatus, Counts, ProcessStatus, Versions, WorkerRow};
-use crate::connection::{self, Status, tally::tally};
+use super::local_time;
+use super::plan::{self, PlannedWorker};
+use super::screens::{ConnectionStatus, Counts, ProcessStatus, Status, Versions, WorkerRow, WorkerStatus};
+use crate::connection::{self, tally::tally};
 use crate::reactor::{self, Key};
 use crate::{udp, worker};
 
 /// What the loop waits with.
 pub const EVENT_LOOP: &str = if cfg!(target_os = "linux") { "epoll" } else { "kqueue" };
 
-/// The workers of this thread as they stand in the table at the start, each in this one process.
+/// The workers of this thread as they stand in the table at the start.
 pub fn worker_rows() -> Vec<WorkerRow> {
     let user = user(rustix::process::geteuid().as_raw(), &fs::read_to_string("/etc/passwd").unwrap_or_default());
-    let row = |name: String, address: String, transport: &str| WorkerRow {
+    let row = |worker: PlannedWorker| WorkerRow {
         event_loop: EVENT_LOOP.to_owned(),
-        transport: transport.to_owned(),
-        user: user.clone(),
-        name,
-        listen: named(address),
-        count: 1,
+        user: if worker.user.is_empty() { user.clone() } else { worker.user.clone() },
+        listen: worker.shown_address(),
+        transport: worker.transport,
+        name: worker.name,
+        count: worker.count,
     };
-    let tcp = worker::overview().into_iter().map(|worker| {
-        let transport = if is_unix(&worker.address) { "unix" } else { "tcp" };
-        row(worker.name, worker.address, transport)
-    });
-    tcp.chain(udp::overview().into_iter().map(|(name, address)| row(name, address, "udp"))).collect()
+    plan::of_app().workers.into_iter().map(row).collect()
+}
+
+/// An app that runs, at this moment.
+pub(super) fn status(
+    daemon: bool,
+    started: SystemTime,
+    workers: Vec<WorkerStatus>,
+    processes: Vec<ProcessStatus>,
+) -> Status {
+    Status {
+        daemon,
+        versions: versions(),
+        started: local_time::format(started),
+        uptime: reactor::wall_clock().duration_since(started).unwrap_or_default().as_secs(),
+        load_average: load_average(),
+        workers,
+        processes,
+    }
 }
 
 /// The workers of this thread with what they count: connections are each one's own, the rest is the whole process's.
@@ -127,10 +144,6 @@ fn user(number: u32, table: &str) -> String {
     name.map_or_else(|| number.to_string(), str::to_owned)
 }
 
-fn is_unix(address: &str) -> bool {
-    address.split_once("://").is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case("unix"))
-}
-
 fn named(address: String) -> String {
     if address.is_empty() { "none".to_owned() } else { address }
 }
@@ -142,14 +155,14 @@ fn protocol<'a>(name: &'a str, transport: &'a str) -> &'a str {
     if name == "Tcp" { transport } else { name }
 }
 
-fn status_name(status: Status) -> &'static str {
+fn status_name(status: connection::Status) -> &'static str {
     match status {
-        Status::Initial => "INITIAL",
-        Status::Connecting => "CONNECTING",
-        Status::Established => "ESTABLISHED",
-        Status::Ending => "ENDING",
-        Status::Closing => "CLOSING",
-        Status::Closed => "CLOSED",
+        connection::Status::Initial => "INITIAL",
+        connection::Status::Connecting => "CONNECTING",
+        connection::Status::Established => "ESTABLISHED",
+        connection::Status::Ending => "ENDING",
+        connection::Status::Closing => "CLOSING",
+        connection::Status::Closed => "CLOSED",
     }
 }
 

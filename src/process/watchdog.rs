@@ -79,7 +79,7 @@ pub fn spawn(pulse: &'static Pulse, limit: Duration, lifeline: UnixStream) -> io
 
 /// Until the lifeline ends.
 fn watch(pulse: &Pulse, mut watchdog: Watchdog, mut lifeline: &UnixStream) {
-    let start = reactor::monotonic_clock();
+    let start = reactor::monotonic();
     let is_a_pause = |kind| matches!(kind, ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted);
     loop {
         match lifeline.read(&mut [0; 64]) {
@@ -89,7 +89,7 @@ fn watch(pulse: &Pulse, mut watchdog: Watchdog, mut lifeline: &UnixStream) {
             // The master has left reports unread.
             Err(_) => return,
         }
-        let now = reactor::monotonic_clock().duration_since(start);
+        let now = Duration::from_nanos(reactor::monotonic().saturating_sub(start));
         if let Some(report) = watchdog.look(now, pulse.look()) {
             // A master that does not listen will miss it.
             let _ = lifeline.write_all(line(&report).as_bytes());

@@ -35,7 +35,7 @@ const MANUAL_START: Duration = Duration::from_secs(784_111_777);
 impl Default for Clock {
     fn default() -> Self {
         Self {
-            source: Cell::new(Source::Real { origin: monotonic_clock() }),
+            source: Cell::new(Source::Real { origin: instant_now() }),
             now: Cell::new(0),
             date: Cell::new([0; 29]),
             date_until: Cell::new(0),
@@ -53,7 +53,7 @@ impl Clock {
     /// Reads the clock.
     pub(crate) fn read(&self) -> u64 {
         let now = match self.source.get() {
-            Source::Real { origin } => nanoseconds(monotonic_clock().duration_since(origin)),
+            Source::Real { origin } => nanoseconds(instant_now().duration_since(origin)),
             Source::Manual { elapsed } => elapsed,
         };
         self.now.set(now);
@@ -110,14 +110,19 @@ impl Clock {
     }
 }
 
+/// Nanoseconds of the system's monotonic clock, which all processes of the machine share.
+pub(crate) fn monotonic() -> u64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    time.tv_sec.cast_unsigned().saturating_mul(SECOND).saturating_add(time.tv_nsec.cast_unsigned())
+}
+
 /// As nanoseconds, saturating after 584 years.
 pub(crate) fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// The system's monotonic clock, for threads without a loop; else [`Clock::now`] tells.
 #[allow(clippy::disallowed_methods)] // the one home of the monotonic clock
-pub(crate) fn monotonic_clock() -> Instant {
+fn instant_now() -> Instant {
     Instant::now()
 }
 

@@ -41,7 +41,7 @@ use crate::error::Error;
 use crate::shared::{Leaked, Shared};
 use crate::transport::{self, Readiness, memory};
 
-pub(crate) use clock::{Clock, monotonic_clock, nanoseconds, wall_clock};
+pub(crate) use clock::{Clock, monotonic, nanoseconds, wall_clock};
 #[cfg(feature = "session")]
 pub(crate) use random::Random;
 pub use remote::LoopError;
@@ -86,10 +86,12 @@ pub(crate) enum Kind {
     Signal,
     Listener,
     Datagram,
+    /// Other processes of the app.
+    Control,
     Connection,
 }
 
-const KINDS: usize = 5;
+const KINDS: usize = 6;
 
 /// Who handles a kind. Set once by the layer above, so that the loop needs not know it.
 #[derive(Clone, Copy, Debug)]
@@ -214,6 +216,10 @@ impl Reactor {
             NUMBER.set(NUMBERS.fetch_add(1, Ordering::Relaxed).wrapping_add(1));
         }
         Some(Running(self))
+    }
+
+    pub(crate) fn is_running(&self) -> bool {
+        self.running.get()
     }
 
     /// Whether what is started on this thread now may never run, because the loop that runs is another thread's.
@@ -402,12 +408,13 @@ impl Reactor {
     }
 
     fn handler(&self, kind: Kind) -> &Cell<Option<Handler>> {
-        let [waker, signal, listener, datagram, connection] = &self.handlers;
+        let [waker, signal, listener, datagram, control, connection] = &self.handlers;
         match kind {
             Kind::Waker => waker,
             Kind::Signal => signal,
             Kind::Listener => listener,
             Kind::Datagram => datagram,
+            Kind::Control => control,
             Kind::Connection => connection,
         }
     }
@@ -481,6 +488,7 @@ fn from_token(token: Token) -> (Kind, Key) {
         1 => Kind::Signal,
         2 => Kind::Listener,
         3 => Kind::Datagram,
+        4 => Kind::Control,
         _ => Kind::Connection,
     };
     (kind, Key { slot: (token.0 & 0xff_ffff) as u32, generation: (token.0 >> 32) as u32 })
@@ -494,7 +502,7 @@ mod tests {
 
     #[test]
     fn a_token_names_its_key() {
-        for kind in [Kind::Waker, Kind::Signal, Kind::Listener, Kind::Datagram, Kind::Connection] {
+        for kind in [Kind::Waker, Kind::Signal, Kind::Listener, Kind::Datagram, Kind::Control, Kind::Connection] {
             let key = Key { slot: (1 << SLOT_BITS) - 1, generation: 0x7f_fffe };
             assert_eq!(from_token(token(kind, key)), (kind, key));
         }

@@ -23,6 +23,7 @@ use std::rc::Rc;
 use crate::callback::{CallbackResult, Site, WorkerCallback};
 use crate::data;
 use crate::error::{Error, Result};
+use crate::handover;
 use crate::protocols::datagram::Datagram;
 use crate::reactor::{self, Key};
 
@@ -30,7 +31,7 @@ use driver::Handlers;
 use registry::{Entry, WorkerData, with_entry, with_socket};
 
 pub use connection::UdpConnection;
-pub(crate) use processes::{address, bind, bind_beside, look_at};
+pub(crate) use processes::{address, bind, bind_beside, look_at, name, part};
 pub(crate) use registry::{clear, is_leaving, keys, leave, listen_all, overview, start_all, stop_all};
 
 /// A worker that listens for datagrams, by a handle that is copied freely: PHP's `new Worker('udp://…')`.
@@ -38,7 +39,7 @@ pub(crate) use registry::{clear, is_leaving, keys, leave, listen_all, overview, 
 /// It runs beside the others, by [`Worker::run_all`](crate::Worker::run_all). Each datagram is read by a fresh value of the
 /// protocol: what is incomplete at its end is dropped, and what is wrong in it takes the rest of it along, no more.
 ///
-/// ```
+/// ```standalone_crate
 /// use workerman::{Tcp, UdpWorker, Worker};
 ///
 /// let worker = UdpWorker::<Tcp>::new("udp://127.0.0.1:0");
@@ -74,6 +75,7 @@ impl<P> UdpWorker<P> {
         if reactor::get().is_stray() {
             log::warn!("a worker was made on a thread without an event loop while another thread runs one");
         }
+        handover::move_away();
         let key = registry::insert(address, Rc::new(Handlers::<P>::default()));
         Self { key, protocol: PhantomData }
     }

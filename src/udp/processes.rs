@@ -8,6 +8,7 @@ use super::registry::{self, Entry, with_entry};
 use super::{UdpWorker, socket};
 use crate::address::Address;
 use crate::error::Error;
+use crate::part::Part;
 use crate::protocols::datagram::Datagram;
 use crate::reactor::Key;
 use crate::transport::{Layout, Sharing};
@@ -53,6 +54,16 @@ impl<P: Datagram> UdpWorker<P> {
     pub fn set_reuse_port(self, enabled: bool) {
         with_entry(self.key, |entry| entry.sharing.reuse_port = Some(enabled));
     }
+}
+
+/// What part a worker has in the processes of its app.
+pub(crate) fn part<R>(key: Key, f: impl FnOnce(&mut Part) -> R) -> Option<R> {
+    with_entry(key, |entry| f(&mut entry.part))
+}
+
+/// The worker's name.
+pub(crate) fn name(key: Key) -> String {
+    with_entry(key, |entry| entry.name.clone()).unwrap_or_default()
 }
 
 /// What the master has to know of a worker: where it listens, and how its processes share that.

@@ -14,6 +14,7 @@ use crate::address::Address;
 use crate::callback::{self, WorkerCallback};
 use crate::data::{Bag, Holder};
 use crate::error::Error;
+use crate::part::Part;
 use crate::protocols::output::Outbound;
 use crate::reactor::{self, Key, Table};
 use crate::shared::{Leaked, Shared};
@@ -40,6 +41,7 @@ pub(super) struct Entry {
     pub(super) address: Box<str>,
     pub(super) options: Options,
     pub(super) sharing: Sharing,
+    pub(super) part: Part,
     pub(super) socket: Option<Socket>,
     pub(super) driver: Rc<dyn Driver>,
     /// What `on_error` is still to be told.
@@ -70,6 +72,7 @@ pub(super) fn insert(address: &str, driver: Rc<dyn Driver>) -> Key {
         address: address.into(),
         options: Options::default(),
         sharing: Sharing::default(),
+        part: Part::default(),
         socket: None,
         driver,
         reports: VecDeque::new(),
@@ -114,18 +117,14 @@ pub(super) fn parse(text: &str) -> Result<Address, Error> {
     }
 }
 
-/// Listens on the addresses of all workers; answers which workers these are.
-pub(crate) fn listen_all() -> Result<Vec<Key>, Error> {
-    let keys = keys();
-    for key in &keys {
-        listen(*key)?;
-    }
-    Ok(keys)
+/// Listens on the addresses of all workers that are to run here.
+pub(crate) fn listen_all() -> Result<(), Error> {
+    present().into_iter().try_for_each(listen)
 }
 
 /// Runs every `on_worker_start`.
-pub(crate) fn start_all(keys: Vec<Key>) -> Result<(), Error> {
-    for key in keys {
+pub(crate) fn start_all() -> Result<(), Error> {
+    for key in present() {
         let Some((name, on_start)) = with_entry(key, |entry| (entry.name.clone(), Rc::clone(&entry.on_start))) else {
             continue;
         };
@@ -135,15 +134,20 @@ pub(crate) fn start_all(keys: Vec<Key>) -> Result<(), Error> {
     Ok(())
 }
 
-/// The names and addresses of all workers, for those who watch the loop.
+/// Those that are to run in this process.
+fn present() -> Vec<Key> {
+    keys().into_iter().filter(|key| with_entry(*key, |entry| !entry.part.absent) == Some(true)).collect()
+}
+
+/// The names and addresses of all workers that run here, for those who watch the loop.
 pub(crate) fn overview() -> Vec<(String, String)> {
     let look_at = |key| with_entry(key, |entry| (entry.name.clone(), entry.address.to_string()));
-    keys().into_iter().filter_map(look_at).collect()
+    present().into_iter().filter_map(look_at).collect()
 }
 
 /// Runs every `on_worker_stop`.
 pub(crate) fn stop_all() {
-    for key in keys() {
+    for key in present() {
         if let Some(on_stop) = with_entry(key, |entry| Rc::clone(&entry.on_stop)) {
             // Its failure is logged; stopping goes on.
             let _ = on_stop.run();

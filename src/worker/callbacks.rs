@@ -194,7 +194,7 @@ impl<P: Codec> Worker<P> {
         self.with_handlers(|handlers| set(&handlers.callbacks));
     }
 
-    fn own_callback(
+    pub(super) fn own_callback(
         self,
         slot: impl FnOnce(&Entry) -> &Rc<WorkerCallback>,
         site: Site,

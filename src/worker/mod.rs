@@ -5,10 +5,12 @@ mod callbacks;
 mod http;
 mod listener;
 mod overview;
+mod parts;
 mod processes;
 mod registry;
+pub(crate) mod reload;
 pub(crate) mod run;
-mod signals;
+pub(crate) mod signals;
 pub(crate) mod stop;
 mod unix;
 mod upgrade;
@@ -25,11 +27,14 @@ use crate::callback::{self, PanicPolicy};
 use crate::connection::{Deadlines, Driver, Handlers, TcpConnection};
 use crate::data::{self, Bag};
 use crate::error::{Error, Result};
+use crate::handover;
+use crate::part::Part;
 use crate::protocols::Codec;
 use crate::reactor::{self, Key, Kind};
 use crate::transport::Sharing;
 
 use listener::Listener;
+pub(crate) use listener::account;
 pub use listener::bound::{Bound, Local, Which};
 pub(crate) use overview::overview;
 use registry::{Entry, WorkerData, registry};
@@ -39,7 +44,7 @@ use registry::{Entry, WorkerData, registry};
 /// Make workers, set their callbacks, then [`Worker::run_all`]. A worker may be captured by its own callbacks.
 /// Everything happens on the thread that does so.
 ///
-/// ```
+/// ```standalone_crate
 /// use workerman::{Http, Worker};
 ///
 /// let worker = Worker::<Http>::new("http://127.0.0.1:0");
@@ -77,6 +82,7 @@ impl<P: Codec> Worker<P> {
         if reactor::get().is_stray() {
             log::warn!("a worker was made on a thread without an event loop while another thread runs one");
         }
+        handover::move_away();
         let handlers = Rc::new(Handlers::<P>::new());
         let entry = Entry {
             name: "none".to_owned(),
@@ -84,6 +90,7 @@ impl<P: Codec> Worker<P> {
             scheme: P::SCHEME,
             access: listener::Access::default(),
             sharing: Sharing::default(),
+            part: Part::default(),
             listener: None,
             paused: false,
             driver: Rc::clone(&handlers) as Rc<dyn Driver>,
@@ -348,29 +355,6 @@ impl<P: Codec> Worker<P> {
 
 /// # All workers of a thread
 impl Worker<()> {
-    /// Starts all workers made on this thread and handles events until something [stops](#stopping) it.
-    ///
-    /// Every worker's address is bound first, then every `on_worker_start` runs, then connections are accepted.
-    ///
-    /// # Errors
-    ///
-    /// An [`Error`]: an address that is wrong, a port in use, a failing `on_worker_start`, a loop that is running on
-    /// this thread already.
-    ///
-    /// ```no_run
-    /// use workerman::{Http, Worker};
-    ///
-    /// fn main() -> workerman::Result<()> {
-    ///     let worker = Worker::<Http>::new("http://0.0.0.0:8080");
-    ///     worker.on_message(|connection, _request| connection.send("hello"));
-    ///     Worker::run_all()
-    /// }
-    /// ```
-    #[doc(alias = "runAll")]
-    pub fn run_all() -> Result<()> {
-        run::run_all()
-    }
-
     /// Sets what a panic or an `Err` in a callback costs, for the loop of this thread.
     ///
     /// ```

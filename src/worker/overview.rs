@@ -14,11 +14,11 @@ pub(crate) struct Overview {
     pub(crate) connections: usize,
 }
 
-/// All workers of connections, in the order they were made in unless some are gone.
+/// All workers of connections that run here, in the order they were made in unless some are gone.
 pub(crate) fn overview() -> Vec<Overview> {
     let look_at = |key: Key| {
         registry().with(|table| {
-            let entry = table.get(key)?;
+            let entry = table.get(key).filter(|entry| !entry.part.absent)?;
             let connections = entry.driver.admission().open();
             Some(Overview { key, name: entry.name.clone(), address: entry.address.to_string(), connections })
         })

@@ -8,6 +8,7 @@ use super::listener::{Access, Listener};
 use crate::callback::WorkerCallback;
 use crate::connection::Driver;
 use crate::data::{Bag, Holder};
+use crate::part::Part;
 use crate::reactor::{Key, Table};
 use crate::shared::{Leaked, Shared};
 use crate::transport::Sharing;
@@ -29,6 +30,7 @@ pub(super) struct Entry {
     /// Of a Unix socket.
     pub(super) access: Access,
     pub(super) sharing: Sharing,
+    pub(super) part: Part,
     pub(super) listener: Option<Listener>,
     /// The app wants no connections now.
     pub(super) paused: bool,

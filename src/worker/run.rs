@@ -12,15 +12,24 @@ use crate::protocols;
 use crate::reactor::{self, Key, Table};
 use crate::udp;
 
-/// Starts all workers of this thread and handles events until something stops the loop.
-pub(super) fn run_all() -> Result<()> {
+/// Whether this thread's loop runs.
+pub(crate) fn is_running() -> bool {
+    reactor::get().is_running()
+}
+
+/// Starts the workers of this thread that are to run here, and handles events until something stops the loop. `listening`
+/// is called when all addresses are bound and nobody was told yet; `started`, when the first is about to be accepted.
+pub(crate) fn run(listening: impl FnOnce() -> Result<()>, started: impl FnOnce() -> Result<()>) -> Result<()> {
     let reactor = reactor::get();
     let running = reactor.enter().ok_or(Error::Running)?;
     let cleanup = Cleanup;
     reactor.open()?;
     let signals = signals::install()?;
     stop::forget_code();
+    listen_all()?;
+    listening()?;
     start_all()?;
+    started()?;
     while !reactor.is_stopping() {
         reactor.turn(true)?;
     }
@@ -32,23 +41,29 @@ pub(super) fn run_all() -> Result<()> {
     Ok(())
 }
 
-/// Binds every worker's address, then runs every `on_worker_start`; nothing is accepted before that.
-pub(crate) fn start_all() -> Result<(), Error> {
+/// Binds every worker's address.
+pub(crate) fn listen_all() -> Result<(), Error> {
     listener::install();
     connection::install();
-    let keys = keys();
-    for key in &keys {
-        listen(*key)?;
-    }
-    let udp_keys = udp::listen_all()?;
-    for key in keys {
+    present().into_iter().try_for_each(listen)?;
+    udp::listen_all()
+}
+
+/// Runs every `on_worker_start`. Nothing is accepted before that.
+pub(crate) fn start_all() -> Result<(), Error> {
+    for key in present() {
         let Some((name, on_start)) = with_entry(key, |entry| (entry.name.clone(), Rc::clone(&entry.on_start))) else {
             continue;
         };
         on_start.run().map_err(|reason| Error::Start { worker: name.into(), reason: reason.into() })?;
         reactor::get().settle();
     }
-    udp::start_all(udp_keys)
+    udp::start_all()
+}
+
+/// Those that are to run in this process.
+pub(super) fn present() -> Vec<Key> {
+    keys().into_iter().filter(|key| with_entry(*key, |entry| !entry.part.absent) == Some(true)).collect()
 }
 
 /// Listens on the worker's address, unless it does already or has none.

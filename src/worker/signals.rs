@@ -1,34 +1,35 @@
-//! Signals stop the loop of the main thread; what each of them means is in [`stop`].
+//! Signals stop the loop of the main thread, or reload it; what each of them means is in [`stop`] and [`reload`].
 //!
 //! Signals are the process's, so only the main thread's loop takes them; after it has ended, Ctrl-C kills again. A SIGHUP
 //! that was ignored when the process started stays ignored: that is what `nohup` is for.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::flag;
-use signal_hook_mio::v1_0::Signals;
+pub(crate) use signal_hook_mio::v1_0::Signals;
 
-use super::stop;
+use super::{reload, stop};
 use crate::error::Error;
 use crate::reactor::{self, Handler, Key, Kind};
 use crate::shared::Shared;
 
-const STOPPING: [(i32, &str); 4] = [(SIGINT, "SIGINT"), (SIGTERM, "SIGTERM"), (SIGQUIT, "SIGQUIT"), (SIGHUP, "SIGHUP")];
+/// Those that stop, and how they are called.
+pub(crate) const STOPPING: [(i32, &str); 4] =
+    [(SIGINT, "SIGINT"), (SIGTERM, "SIGTERM"), (SIGQUIT, "SIGQUIT"), (SIGHUP, "SIGHUP")];
+/// Those that have the app take over a new program.
+pub(crate) const RELOADING: [i32; 2] = [SIGUSR1, SIGUSR2];
 
 /// Whether the main thread's loop takes signals.
 static ENABLED: AtomicBool = AtomicBool::new(true);
 
-/// No loop takes signals now: they have their default meaning. Registered once, because it cannot be taken back.
+/// No loop takes signals now: they have their default meaning.
 static ENDED: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
-static REGISTERED: AtomicBool = AtomicBool::new(false);
-
-/// Those that are taken. Decided before the first is: afterwards none is ignored.
-static TAKEN: LazyLock<Vec<i32>> = LazyLock::new(|| {
-    let taken = |signal: &i32| *signal != SIGHUP || !is_ignored(SIGHUP);
-    STOPPING.into_iter().map(|(signal, _)| signal).filter(taken).collect()
-});
+/// Those that have been taken once, which cannot be taken back.
+static TAKEN: Mutex<Vec<i32>> = Mutex::new(Vec::new());
+/// Decided before the first is taken: afterwards none is ignored.
+static IGNORES_HANGUP: LazyLock<bool> = LazyLock::new(|| is_ignored(SIGHUP));
 
 thread_local! {
     static SIGNALS: Shared<Option<Signals>> = const { Shared::new(None) };
@@ -38,34 +39,54 @@ pub(super) fn set_enabled(enabled: bool) {
     ENABLED.store(enabled, Ordering::Relaxed);
 }
 
-/// Takes the signals for as long as the guard lives.
+/// Takes the signals for this thread's loop, for as long as the guard lives.
 pub(super) fn install() -> Result<Option<Guard>, Error> {
-    if !ENABLED.load(Ordering::Relaxed) || std::thread::current().name() != Some("main") {
-        return Ok(None);
-    }
-    let failed = |source| Error::Loop { action: "take signals", source };
-    let taken = &*TAKEN;
-    if !REGISTERED.swap(true, Ordering::Relaxed) {
-        for signal in taken {
-            flag::register_conditional_default(*signal, Arc::clone(&ENDED)).map_err(failed)?;
-        }
-    }
-    ENDED.store(false, Ordering::Relaxed);
-    let mut signals = Signals::new(taken).map_err(failed)?;
+    let Some((mut signals, guard)) = take(&RELOADING)? else { return Ok(None) };
     let reactor = reactor::get();
     reactor.set_handler(Kind::Signal, Handler { ready: |_, _| arrived(), flush: |_| {} });
     reactor.register(&mut signals, Kind::Signal, Key { slot: 0, generation: 0 }).map_err(failed)?;
     SIGNALS.with(|slot| slot.with(|slot| *slot = Some(signals)));
-    Ok(Some(Guard))
+    Ok(Some(guard))
+}
+
+/// Takes those that stop and these others, for as long as the guard lives; `None` where they are not ours to take.
+pub(crate) fn take(others: &[i32]) -> Result<Option<(Signals, Guard)>, Error> {
+    if !ENABLED.load(Ordering::Relaxed) || std::thread::current().name() != Some("main") {
+        return Ok(None);
+    }
+    let stopping = STOPPING.into_iter().map(|(signal, _)| signal);
+    let stopping = stopping.filter(|signal| *signal != SIGHUP || !*IGNORES_HANGUP);
+    let wanted: Vec<i32> = stopping.chain(others.iter().copied()).collect();
+    let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
+    for signal in &wanted {
+        if !taken.contains(signal) {
+            flag::register_conditional_default(*signal, Arc::clone(&ENDED)).map_err(failed)?;
+            taken.push(*signal);
+        }
+    }
+    ENDED.store(false, Ordering::Relaxed);
+    Ok(Some((Signals::new(wanted).map_err(failed)?, Guard)))
+}
+
+fn failed(source: std::io::Error) -> Error {
+    Error::Loop { action: "take signals", source }
 }
 
 fn arrived() {
     let signals: Vec<i32> = SIGNALS
         .with(|slot| slot.with(|slot| slot.as_mut().map(|signals| signals.pending().collect()).unwrap_or_default()));
     for signal in signals {
-        let name = STOPPING.into_iter().find(|(number, _)| *number == signal).map_or("a signal", |(_, name)| name);
-        stop::by_signal(signal, name);
+        if RELOADING.contains(&signal) {
+            reload::by_signal();
+        } else {
+            stop::by_signal(signal);
+        }
     }
+}
+
+/// How a signal is called.
+pub(crate) fn name(signal: i32) -> &'static str {
+    STOPPING.into_iter().find(|(number, _)| *number == signal).map_or("a signal", |(_, name)| name)
 }
 
 /// Whether the process ignores a signal, where the system tells.
@@ -77,7 +98,8 @@ fn is_ignored(signal: i32) -> bool {
 }
 
 /// Gives the signals their default meaning back when dropped.
-pub(super) struct Guard;
+#[derive(Debug)]
+pub(crate) struct Guard;
 
 impl Drop for Guard {
     fn drop(&mut self) {

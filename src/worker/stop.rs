@@ -14,9 +14,10 @@ use std::rc::Rc;
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 
+use super::listener::{self, Queue};
 use super::registry::keys;
-use super::run::with_entry;
-use super::{Worker, listener};
+use super::run::{self, with_entry};
+use super::{Worker, signals};
 use crate::connection;
 use crate::error::Error;
 use crate::reactor;
@@ -49,8 +50,9 @@ struct Stop {
     asked: Cell<Option<How>>,
     begun: Cell<bool>,
     cut: Cell<bool>,
-    /// When SIGINT or SIGTERM came first.
-    signalled: Cell<Option<u64>>,
+    meaning: Cell<Meaning>,
+    /// Others go on to listen where this process does: what waits there is theirs.
+    leaves_queue: Cell<bool>,
 }
 
 thread_local! {
@@ -64,7 +66,8 @@ thread_local! {
             asked: Cell::new(None),
             begun: Cell::new(false),
             cut: Cell::new(false),
-            signalled: Cell::new(None),
+            meaning: Cell::new(Meaning::new(false)),
+            leaves_queue: Cell::new(false),
         }
     };
 }
@@ -78,7 +81,7 @@ impl Worker<()> {
     /// Stops the loop of this thread: in short, nobody else comes in, what has begun is completed, and
     /// [`set_stop_timeout`](Self::set_stop_timeout) (2 s) later the rest is cut. `run_all` then returns.
     ///
-    /// ```
+    /// ```standalone_crate
     /// # use workerman::{Timer, Worker};
     /// Timer::delay(0.01, Worker::stop_all);
     /// Worker::run_all()?;
@@ -91,7 +94,7 @@ impl Worker<()> {
 
     /// The same with more time, [`set_graceful_timeout`](Self::set_graceful_timeout) (30 s). A call of `stop_all` shortens it.
     ///
-    /// ```
+    /// ```standalone_crate
     /// # use workerman::{Timer, Worker};
     /// Timer::delay(0.01, Worker::stop_all_gracefully);
     /// Worker::run_all()?;
@@ -131,7 +134,7 @@ impl Worker<()> {
     /// The code that the process is to end with, for `main` to return after `run_all`: 0, or what the last
     /// [`stop_all_with_code`](Self::stop_all_with_code) on this thread has said.
     ///
-    /// ```
+    /// ```standalone_crate
     /// use std::process::ExitCode;
     /// use workerman::Worker;
     ///
@@ -183,6 +186,11 @@ impl Worker<()> {
     }
 }
 
+/// Whether others go on to listen where this process does, if it stops.
+pub(crate) fn leave_queue(leaves: bool) {
+    STOP.with(|stop| stop.leaves_queue.set(leaves));
+}
+
 /// Has the loop of this thread stop, after its present turn.
 pub(crate) fn request(how: How) {
     let shortens = STOP.with(|stop| {
@@ -199,24 +207,53 @@ pub(crate) fn request(how: How) {
 }
 
 /// The same by one of the signals that stop a process.
-pub(crate) fn by_signal(signal: i32, name: &str) {
+pub(crate) fn by_signal(signal: i32) {
     let now = reactor::get().clock.now();
-    let first = STOP.with(|stop| match stop.signalled.get() {
-        Some(first) => Some(first),
-        None if matches!(signal, SIGINT | SIGTERM) => stop.signalled.replace(Some(now)),
-        None => None,
+    let how = STOP.with(|stop| {
+        let mut meaning = stop.meaning.get();
+        let how = meaning.of(signal, now);
+        stop.meaning.set(meaning);
+        how
     });
-    let how = match (signal, first) {
-        (SIGINT | SIGTERM, Some(first)) if now > first.saturating_add(SAME_SIGNAL) => How::AtOnce,
-        (SIGINT, _) => How::Plainly,
-        _ => How::Gracefully,
-    };
-    log::info!("{name}: stopping {}", how.word());
+    log::info!("{}: stopping {}", signals::name(signal), how.word());
     request(how);
 }
 
+/// What the signals mean that stop a process.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Meaning {
+    /// SIGINT too stops gracefully.
+    is_patient: bool,
+    /// When SIGINT or SIGTERM came first.
+    first: Option<u64>,
+}
+
+impl Meaning {
+    pub(crate) const fn new(is_patient: bool) -> Self {
+        Self { is_patient, first: None }
+    }
+
+    /// Of this signal, at this time in nanoseconds.
+    pub(crate) fn of(&mut self, signal: i32, now: u64) -> How {
+        let first = self.first;
+        if matches!(signal, SIGINT | SIGTERM) {
+            self.first = first.or(Some(now));
+        }
+        match (signal, first) {
+            (SIGINT | SIGTERM, Some(first)) if now > first.saturating_add(SAME_SIGNAL) => How::AtOnce,
+            (SIGINT, _) if !self.is_patient => How::Plainly,
+            _ => How::Gracefully,
+        }
+    }
+}
+
+/// Has SIGINT stop gracefully too.
+pub(crate) fn be_patient() {
+    STOP.with(|stop| stop.meaning.set(Meaning::new(true)));
+}
+
 impl How {
-    fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Gracefully => "gracefully",
             Self::Plainly => "soon",
@@ -238,11 +275,12 @@ pub(super) fn forget_code() {
 pub(crate) fn begin() -> Result<(), Error> {
     let reactor = reactor::get();
     STOP.with(|stop| stop.begun.set(true));
+    let queue = if STOP.with(|stop| stop.leaves_queue.get()) { Queue::Left } else { Queue::Accepted };
     for key in keys() {
-        listener::close(key, listener::Queue::Accepted);
+        listener::close(key, queue);
     }
     reactor.settle();
-    for key in keys() {
+    for key in run::present() {
         if let Some(on_stop) = with_entry(key, |entry| Rc::clone(&entry.on_stop)) {
             // Its failure is logged; stopping goes on.
             let _ = on_stop.run();
@@ -283,12 +321,13 @@ pub(super) fn clear() {
         stop.asked.set(None);
         stop.begun.set(false);
         stop.cut.set(false);
-        stop.signalled.set(None);
+        stop.meaning.set(Meaning::new(false));
+        stop.leaves_queue.set(false);
     });
 }
 
 impl How {
-    fn time(self) -> u64 {
+    pub(crate) fn time(self) -> u64 {
         STOP.with(|stop| match self {
             Self::Gracefully => stop.graceful_timeout.get(),
             Self::Plainly => stop.stop_timeout.get(),

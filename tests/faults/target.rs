@@ -14,6 +14,8 @@ pub(crate) const MIB: usize = 1024 * KIB;
 /// What may stay behind of a storm that should leave nothing: the allocator keeps pages that are only half in use, and
 /// a storm of another timing leaves others. That is sixteen pages; two bytes of each of 50,000 connections are more.
 pub(crate) const ALLOCATOR_SLACK: usize = 64 * KIB;
+/// What the allocator takes from the system at a time, once it needs more than it has: a leak would take it again and again.
+pub(crate) const HEAP_STEP: usize = 132 * KIB;
 
 /// A server process, and a connection on which it is asked what it knows.
 #[derive(Debug)]

@@ -28,7 +28,12 @@ impl Process {
         let (sender, output) = mpsc::channel();
         let stdout = child.stdout.take().expect("stdout is piped");
         thread::spawn(move || {
-            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+            let mut lines = BufReader::new(stdout).lines().map_while(Result::ok).peekable();
+            // What every app says at its start, up to how it is stopped, is no line of the program's own.
+            if lines.peek().is_some_and(|line| line.starts_with("Workerman[")) {
+                lines.by_ref().take_while(|line| !line.ends_with("Start success.")).for_each(drop);
+            }
+            for line in lines {
                 let _ = sender.send(line);
             }
         });

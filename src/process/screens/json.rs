@@ -7,6 +7,8 @@ use super::status::{Counts, Exit, ProcessStatus, Status, WorkerStatus};
 /// The status as one line of JSON. A process that is busy has `null` for what it counts; memory is in bytes.
 pub fn status_json(status: &Status) -> String {
     let versions = &status.versions;
+    let mut processes: Vec<&ProcessStatus> = status.processes.iter().collect();
+    processes.sort_by_key(|process| process.pid);
     object(&[
         ("daemon", status.daemon.to_string()),
         ("workerman", quoted(&versions.workerman)),
@@ -16,7 +18,7 @@ pub fn status_json(status: &Status) -> String {
         ("uptime", status.uptime.to_string()),
         ("load_average", status.load_average.map_or_else(null, |loads| array(loads.into_iter().map(hundredths)))),
         ("workers", array(status.workers.iter().map(worker))),
-        ("processes", array(status.processes.iter().map(process))),
+        ("processes", array(processes.into_iter().map(process))),
     ]) + "\n"
 }
 

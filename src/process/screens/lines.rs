@@ -76,6 +76,11 @@ impl Lines<'_> {
         self.of("reloading")
     }
 
+    /// The new program has taken over.
+    pub fn reloaded(self) -> String {
+        self.of("reload success")
+    }
+
     fn of(self, what: &str) -> String {
         format!("Workerman[{}] {what}", self.program)
     }

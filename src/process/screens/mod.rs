@@ -32,6 +32,11 @@ impl Versions {
     }
 }
 
+/// The screen of all processes, for people or for programs.
+pub fn status_as(found: &Status, json: bool) -> String {
+    if json { status_json(found) } else { status(found) }
+}
+
 /// The longest of a column, and not less than PHP's least.
 fn width<'a>(values: impl Iterator<Item = &'a str>) -> usize {
     const LEAST: usize = 8;

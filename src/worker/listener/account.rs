@@ -4,12 +4,12 @@ use std::fs;
 use std::io;
 
 /// The number of a user; `None` for no name.
-pub(super) fn user(name: &str) -> io::Result<Option<u32>> {
+pub(crate) fn user(name: &str) -> io::Result<Option<u32>> {
     number(name, "/etc/passwd")
 }
 
 /// The number of a group; `None` for no name.
-pub(super) fn group(name: &str) -> io::Result<Option<u32>> {
+pub(crate) fn group(name: &str) -> io::Result<Option<u32>> {
     number(name, "/etc/group")
 }
 

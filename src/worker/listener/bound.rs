@@ -17,6 +17,7 @@ use super::unix::SocketFile;
 use super::{BACKLOG, tcp};
 use crate::address::Address;
 use crate::error::Error;
+use crate::part::Part;
 use crate::reactor::Key;
 use crate::transport::{Handed, Layout, Sharing};
 use crate::udp;
@@ -61,6 +62,26 @@ impl Which {
     /// How many processes it is to have.
     pub fn count(self) -> usize {
         self.look_at(|_, sharing, _| sharing.count).unwrap_or(1)
+    }
+
+    /// Lends what part it has in the processes of its app.
+    pub(crate) fn part<R>(self, f: impl FnOnce(&mut Part) -> R) -> Option<R> {
+        match self.0 {
+            Kind::Connections(key) => registry().with(|table| Some(f(&mut table.get_mut(key)?.part))),
+            Kind::Datagrams(key) => udp::part(key, f),
+        }
+    }
+
+    /// Its name, and what carries its messages: `tcp`, `unix` or `udp`.
+    pub fn name_and_transport(self) -> (String, &'static str) {
+        match self.0 {
+            Kind::Connections(key) => {
+                let name = registry().with(|table| table.get(key).map(|entry| entry.name.clone()));
+                let is_unix = matches!(self.parse(), Ok(Address::Unix { .. }));
+                (name.unwrap_or_default(), if is_unix { "unix" } else { "tcp" })
+            }
+            Kind::Datagrams(key) => (udp::name(key), "udp"),
+        }
     }
 
     /// Has it listen on these sockets and bind nothing, when it listens next. It is given up by the stop of its process.

@@ -6,7 +6,7 @@
 //! a connection costs `accept` and one `epoll_ctl`; a socket that other processes have too leaves the loop before it is closed,
 //! since closing it here alone would not end its events.
 
-mod account;
+pub(crate) mod account;
 pub(super) mod bound;
 mod socket;
 mod tcp;
@@ -65,7 +65,6 @@ pub(crate) enum Queue {
     /// They are accepted first: whoever was told that he is connected is served.
     Accepted,
     /// They are left to the other processes that have the same socket.
-    #[allow(dead_code)] // for a process that others replace
     Left,
 }
 

@@ -1,0 +1,97 @@
+//! The master's end of what ties a worker process to it: its control socket, and its lifeline, which tells the process
+//! when the master is gone, and the master what the process is stuck in.
+
+use std::io::{self, ErrorKind, Read};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+
+use crate::process::channel::Channel;
+
+/// Bytes of a line on the lifeline at most.
+const LONGEST: usize = 4096;
+
+#[derive(Debug)]
+pub(super) struct Link {
+    pub(super) channel: Channel,
+    /// Once the process has its order.
+    pub(super) lifeline: Option<Lifeline>,
+    /// What it has last told of itself: a callback that failed, or has been running for too long.
+    pub(super) last: Option<String>,
+    /// Nothing comes on its control socket any more.
+    pub(super) is_silent: bool,
+}
+
+impl Link {
+    pub(super) fn new(channel: Channel) -> Self {
+        Self { channel, lifeline: None, last: None, is_silent: false }
+    }
+}
+
+/// Lines of text, one way.
+#[derive(Debug)]
+pub(super) struct Lifeline {
+    stream: mio::net::UnixStream,
+    text: Vec<u8>,
+}
+
+impl Lifeline {
+    pub(super) fn new(stream: UnixStream) -> io::Result<Self> {
+        stream.set_nonblocking(true)?;
+        Ok(Self { stream: mio::net::UnixStream::from_std(stream), text: Vec::new() })
+    }
+
+    pub(super) fn stream(&mut self) -> &mut mio::net::UnixStream {
+        &mut self.stream
+    }
+
+    /// The lines that have come. Of one that is too long the beginning is kept.
+    pub(super) fn lines(&mut self) -> Vec<String> {
+        let mut lines = Vec::new();
+        let mut buffer = [0; 1024];
+        loop {
+            match self.stream.read(&mut buffer) {
+                Ok(0) => return lines,
+                Ok(count) => self.take(buffer.get(..count).unwrap_or_default(), &mut lines),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => return lines,
+            }
+        }
+    }
+
+    fn take(&mut self, bytes: &[u8], lines: &mut Vec<String>) {
+        for part in bytes.split_inclusive(|byte| *byte == b'\n') {
+            let room = LONGEST.saturating_sub(self.text.len());
+            let is_whole = part.ends_with(b"\n");
+            self.text.extend(part.iter().filter(|byte| **byte != b'\n').take(room));
+            if is_whole {
+                lines.push(String::from_utf8_lossy(&std::mem::take(&mut self.text)).into_owned());
+            }
+        }
+    }
+}
+
+impl AsFd for Lifeline {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[test]
+    fn lines_are_cut_where_they_end_and_bounded() {
+        let (ours, mut theirs) = UnixStream::pair().expect("two ends");
+        let mut lifeline = Lifeline::new(ours).expect("a lifeline");
+        theirs.write_all(b"one\ntw").expect("it is sent");
+        assert_eq!(lifeline.lines(), ["one"]);
+        theirs.write_all(b"o\n\n").expect("it is sent");
+        assert_eq!(lifeline.lines(), ["two", ""]);
+        theirs.write_all(&vec![b'x'; 3 * LONGEST]).expect("it is sent");
+        theirs.write_all(b"\nend\n").expect("it is sent");
+        assert_eq!(lifeline.lines(), ["x".repeat(LONGEST), "end".into()]);
+    }
+}

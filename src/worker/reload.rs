@@ -1,0 +1,24 @@
+//! What a process does when the app is reloaded: its workers are told. Replacing processes is their master's.
+
+use std::rc::Rc;
+
+use super::listener::bound::Which;
+use crate::reactor;
+
+/// Tells the workers that run here.
+pub(crate) fn tell_workers() {
+    for which in Which::all() {
+        let on_reload = which.part(|part| (!part.absent).then(|| Rc::clone(&part.on_reload))).flatten();
+        if let Some(on_reload) = on_reload {
+            // Its failure is logged; the reload goes on.
+            let _ = on_reload.run();
+            reactor::get().settle();
+        }
+    }
+}
+
+/// One of the signals that reload has come to a process of its own.
+pub(super) fn by_signal() {
+    log::warn!("a process without a master cannot be replaced: its workers are told of the reload, and it goes on");
+    tell_workers();
+}
