@@ -112,6 +112,15 @@ impl Command {
         Ok(word.unwrap_or(Word::Start).with(modes))
     }
 
+    /// The same with `-d`, where that is about the background.
+    pub(super) fn in_background(self) -> Self {
+        match self {
+            Self::Start { graceful, quiet, .. } => Self::Start { daemon: true, graceful, quiet },
+            Self::Restart { graceful, quiet, .. } => Self::Restart { daemon: true, graceful, quiet },
+            other => other,
+        }
+    }
+
     /// The word that stands for it.
     ///
     /// ```

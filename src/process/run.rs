@@ -90,6 +90,7 @@ fn go(command: Option<Command>) -> Result<()> {
         print(&usage.to_string());
         exit(usage.exit_code())
     });
+    let command = if Settings::current().daemonize { command.in_background() } else { command };
     // Programs read nothing but what they have asked for.
     if !matches!(command, Command::Status { json: true, .. }) {
         say(&lines().command(command));

@@ -22,11 +22,13 @@ pub struct Settings {
     pub stdout_file: Option<PathBuf>,
     /// `None` for the usual place.
     pub pid_file: Option<PathBuf>,
+    /// `start` is `start -d`.
+    pub daemonize: bool,
 }
 
 impl Settings {
     const fn new() -> Self {
-        Self { log_file: None, log_file_max_size: LOG_LIMIT, stdout_file: None, pid_file: None }
+        Self { log_file: None, log_file_max_size: LOG_LIMIT, stdout_file: None, pid_file: None, daemonize: false }
     }
 
     /// What is set now.
@@ -91,7 +93,6 @@ impl Worker<()> {
     /// Worker::set_stdout_file("/var/log/app/stdout.log");
     /// ```
     #[doc(alias = "stdoutFile")]
-    #[doc(hidden)] // until somebody goes into the background
     pub fn set_stdout_file(path: impl AsRef<Path>) {
         lock().stdout_file = Some(path.as_ref().into());
     }
@@ -104,9 +105,19 @@ impl Worker<()> {
     /// Worker::set_pid_file("/run/app/app.pid");
     /// ```
     #[doc(alias = "pidFile")]
-    #[doc(hidden)] // until somebody obeys the commands
     pub fn set_pid_file(path: impl AsRef<Path>) {
         lock().pid_file = Some(path.as_ref().into());
+    }
+
+    /// Has `start` go into the background, as `start -d` does.
+    ///
+    /// ```
+    /// # use workerman::Worker;
+    /// Worker::set_daemonize(true);
+    /// ```
+    #[doc(alias = "daemonize")]
+    pub fn set_daemonize(daemonize: bool) {
+        lock().daemonize = daemonize;
     }
 }
 
