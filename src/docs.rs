@@ -24,6 +24,8 @@ mod protocols {}
 mod sessions {}
 #[doc = include_str!("../docs/sse.md")]
 mod sse {}
+#[doc = include_str!("../docs/threads.md")]
+mod threads {}
 #[doc = include_str!("../docs/udp.md")]
 mod udp {}
 #[doc = include_str!("../docs/unix-sockets.md")]

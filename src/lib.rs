@@ -30,7 +30,8 @@
 //!   once its connection is gone, sending answers [`SendStatus::Closed`].
 //! * A [`UdpWorker`] listens for datagrams; a [`UdpConnection`] is the address of a peer.
 //! * A [`Timer`] runs on the loop; [`TcpConnection::add_timer`] ends with its connection.
-//! * Other threads reach the loop through a [`LoopHandle`].
+//! * A [`Task`] is work that would block, on another thread; other threads reach the loop through a [`LoopHandle`] or a
+//!   [`RemoteConnection`].
 //!
 //! Callbacks never nest: what one causes (another connection closing, a full buffer) is delivered right after it
 //! returns. A panic in a callback costs that connection only ([`PanicPolicy`]).
@@ -74,7 +75,8 @@ mod worker;
 
 pub use callback::{CallbackResult, PanicPolicy};
 pub use connection::{
-    Broadcast, CONNECT_FAIL, Deadlines, PROTOCOL_FAIL, SEND_FAIL, SendStatus, Status, TcpConnection, UpgradeError,
+    Broadcast, CONNECT_FAIL, Deadlines, PROTOCOL_FAIL, RemoteConnection, SEND_FAIL, SendStatus, Status, TcpConnection,
+    UpgradeError,
 };
 pub use error::{BoxError, Error, Result};
 pub use process::{Command, Usage};
@@ -98,7 +100,7 @@ pub use protocols::{Codec, Encode, Encoded, Protocol};
 pub use reactor::LoopError;
 #[cfg(feature = "session")]
 pub use session::{FileSessionHandler, MemorySessionHandler, Session, SessionConfig, SessionError, SessionHandler};
-pub use task::LoopHandle;
+pub use task::{LoopHandle, Panicked, Task, TaskError};
 pub use timer::{DelayCallback, Interval, Timer, TimerCallback, TimerId};
 pub use udp::{UdpConnection, UdpWorker};
 pub use worker::{Connections, Worker};

@@ -57,7 +57,7 @@ impl<P: Codec> TcpConnection<P> {
     /// ```
     #[doc(alias = "getRemoteIp")]
     pub fn remote_ip(self) -> String {
-        self.remote().map_or_else(String::new, ip_text)
+        self.peer().map_or_else(String::new, ip_text)
     }
 
     /// The peer's port, 0 once the connection is gone and on a Unix socket.
@@ -70,7 +70,7 @@ impl<P: Codec> TcpConnection<P> {
     /// ```
     #[doc(alias = "getRemotePort")]
     pub fn remote_port(self) -> u16 {
-        self.remote().map_or(0, |address| address.port())
+        self.peer().map_or(0, |address| address.port())
     }
 
     /// The peer's address and port, empty once the connection is gone and on a Unix socket.
@@ -83,7 +83,7 @@ impl<P: Codec> TcpConnection<P> {
     /// ```
     #[doc(alias = "getRemoteAddress")]
     pub fn remote_address(self) -> String {
-        self.remote().map_or_else(String::new, |address| address.to_string())
+        self.peer().map_or_else(String::new, |address| address.to_string())
     }
 
     /// This side's address without the port, empty once the socket is closed and on a Unix socket.
@@ -136,7 +136,7 @@ impl<P: Codec> TcpConnection<P> {
     /// ```
     #[doc(alias = "isIpV4")]
     pub fn is_ipv4(self) -> bool {
-        self.remote().is_some_and(|address| address.is_ipv4())
+        self.peer().is_some_and(|address| address.is_ipv4())
     }
 
     /// Whether the peer is connected over IPv6. On a Unix socket it is over neither.
@@ -149,7 +149,7 @@ impl<P: Codec> TcpConnection<P> {
     /// ```
     #[doc(alias = "isIpV6")]
     pub fn is_ipv6(self) -> bool {
-        self.remote().is_some_and(|address| address.is_ipv6())
+        self.peer().is_some_and(|address| address.is_ipv6())
     }
 
     /// Bytes received so far, as they came over the wire.
@@ -320,7 +320,7 @@ impl TcpConnection<()> {
 }
 
 impl<P: Codec> TcpConnection<P> {
-    fn remote(self) -> Option<SocketAddr> {
+    fn peer(self) -> Option<SocketAddr> {
         self.read(|connection| connection.remote).flatten()
     }
 

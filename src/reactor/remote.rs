@@ -10,12 +10,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use mio::Waker;
 
 use crate::callback::Site;
+use crate::error::BoxError;
 
 /// The most closures that may wait for the loop.
 const CAPACITY: usize = 4096;
 
 /// A closure, and where it was given.
-pub(crate) type Task = (Site, Box<dyn FnOnce() + Send>);
+pub(crate) type Task = (Site, Box<dyn FnOnce() -> Result<(), BoxError> + Send>);
 
 /// Why a closure was not accepted.
 ///
@@ -64,11 +65,20 @@ struct Inner {
 
 impl Remote {
     pub(crate) fn push(&self, task: Task) -> Result<(), LoopError> {
+        self.push_below(CAPACITY, task)
+    }
+
+    /// The same for what the loop itself has asked for, and so has bounded.
+    pub(crate) fn push_result(&self, task: Task) -> Result<(), LoopError> {
+        self.push_below(usize::MAX, task)
+    }
+
+    fn push_below(&self, capacity: usize, task: Task) -> Result<(), LoopError> {
         let mut inner = self.lock();
         if inner.stopped {
             return Err(LoopError::Stopped);
         }
-        if inner.tasks.len() >= CAPACITY {
+        if inner.tasks.len() >= capacity {
             return Err(LoopError::Full);
         }
         let first = inner.tasks.is_empty();

@@ -176,10 +176,7 @@ impl Reactor {
         let Some(remote) = self.remote.with(|remote| remote.clone()) else { return };
         for (site, task) in remote.take() {
             // A failing task is logged, there is no connection to close.
-            let _ = callback::call(site, || {
-                task();
-                Ok(())
-            });
+            let _ = callback::call(site, task);
             self.settle();
         }
     }

@@ -10,7 +10,7 @@ use crate::connection;
 use crate::error::{Error, Result};
 use crate::protocols;
 use crate::reactor::{self, Key, Table};
-use crate::udp;
+use crate::{task, udp};
 
 /// Whether this thread's loop runs.
 pub(crate) fn is_running() -> bool {
@@ -93,6 +93,7 @@ pub(crate) struct Cleanup;
 impl Drop for Cleanup {
     fn drop(&mut self) {
         connection::clear();
+        task::clear();
         callback::discard_all(registry().with(Table::clear));
         udp::clear();
         reactor::get().close();

@@ -1,6 +1,6 @@
 //! Work for the loop from other threads.
 
-use crate::callback::Site;
+use crate::callback::{CallbackResult, Site};
 use crate::reactor::{self, LoopError, SharedRemote};
 
 /// A handle to the event loop of the thread that asked for it. It may be cloned and sent to other threads, and is the
@@ -59,7 +59,7 @@ impl LoopHandle {
     /// });
     /// ```
     #[track_caller]
-    pub fn run(&self, task: impl FnOnce() + Send + 'static) -> Result<(), LoopError> {
-        self.0.push((Site::here("a task of another thread"), Box::new(task)))
+    pub fn run<R: CallbackResult>(&self, task: impl FnOnce() -> R + Send + 'static) -> Result<(), LoopError> {
+        self.0.push((Site::here("a task of another thread"), Box::new(move || task().into_result())))
     }
 }

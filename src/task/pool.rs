@@ -1,0 +1,144 @@
+//! A few threads that do what would block a loop, one job after another.
+//!
+//! Invariants: a thread is started only for a job that finds none idle, and only up to the limit; a job that finds neither
+//! waits, in a queue with a limit; who has been idle for a while ends. Idle threads wait, and nothing wakes them but a job.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+/// What a thread does. It does not panic.
+pub(super) type Job = Box<dyn FnOnce() + Send>;
+
+/// libuv's number.
+const THREADS: usize = 4;
+const QUEUE: usize = 1024;
+/// So long a thread without a job stays.
+const IDLE: Duration = Duration::from_secs(10);
+
+static POOL: Pool = Pool {
+    state: Mutex::new(State { queue: VecDeque::new(), threads: 0, idle: 0, limit: THREADS, queue_limit: QUEUE }),
+    job: Condvar::new(),
+};
+
+/// Why a task was not accepted. Neither of its closures is called.
+///
+/// ```
+/// use workerman::{Task, TaskError};
+///
+/// match Task::run(|| 6 * 7, |answer| println!("{answer:?}")) {
+///     Ok(()) => {}
+///     Err(TaskError::Full) => println!("try again later"),
+///     Err(error) => println!("{error}"),
+/// }
+/// ```
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum TaskError {
+    /// All threads are busy, and so many tasks wait as may: see [`Task::set_queue_limit`](crate::Task::set_queue_limit).
+    Full,
+    /// There is no thread, and the system starts none.
+    NoThread(std::io::Error),
+}
+
+impl fmt::Display for TaskError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Full => f.write_str("all threads are busy, and as many tasks wait as may"),
+            Self::NoThread(error) => write!(f, "no thread can be started: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for TaskError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Full => None,
+            Self::NoThread(error) => Some(error),
+        }
+    }
+}
+
+struct Pool {
+    state: Mutex<State>,
+    job: Condvar,
+}
+
+struct State {
+    queue: VecDeque<Job>,
+    threads: usize,
+    /// Threads that wait for a job, or have just been woken or started for one.
+    idle: usize,
+    limit: usize,
+    queue_limit: usize,
+}
+
+pub(super) fn set_threads(count: usize) {
+    POOL.state().limit = count.max(1);
+}
+
+pub(super) fn set_queue_limit(tasks: usize) {
+    POOL.state().queue_limit = tasks;
+}
+
+/// Has a thread do a job.
+pub(super) fn push(job: Job) -> Result<(), TaskError> {
+    let mut state = POOL.state();
+    let waiting = state.queue.len().saturating_sub(state.idle);
+    if state.queue.len() < state.idle {
+        state.queue.push_back(job);
+        drop(state);
+        POOL.job.notify_one();
+        return Ok(());
+    }
+    if state.threads < state.limit {
+        match thread::Builder::new().name("task".to_owned()).spawn(work) {
+            Ok(_) => {
+                state.threads += 1;
+                state.idle += 1;
+                state.queue.push_back(job);
+                return Ok(());
+            }
+            Err(error) if state.threads == 0 => return Err(TaskError::NoThread(error)),
+            Err(error) => log::warn!("{} threads have to do for tasks: {error}", state.threads),
+        }
+    }
+    if waiting >= state.queue_limit {
+        return Err(TaskError::Full);
+    }
+    state.queue.push_back(job);
+    Ok(())
+}
+
+fn work() {
+    let mut state = POOL.state();
+    state.idle -= 1;
+    loop {
+        while let Some(job) = state.queue.pop_front() {
+            drop(state);
+            job();
+            state = POOL.state();
+        }
+        if state.threads > state.limit {
+            break;
+        }
+        state.idle += 1;
+        let waited = POOL.job.wait_timeout_while(state, IDLE, |state| state.queue.is_empty());
+        let (woken, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+        state = woken;
+        state.idle -= 1;
+        if timeout.timed_out() && state.queue.is_empty() {
+            break;
+        }
+    }
+    state.threads -= 1;
+}
+
+impl Pool {
+    /// No job runs under the lock, so what a panic has left is whole.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
