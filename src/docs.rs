@@ -2,6 +2,8 @@
 
 #[doc = include_str!("../README.md")]
 mod readme {}
+#[doc = include_str!("../docs/clients.md")]
+mod clients {}
 #[doc = include_str!("../docs/design.md")]
 mod design {}
 #[cfg(feature = "json")] // some of its code is about that

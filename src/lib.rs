@@ -52,6 +52,7 @@
 
 mod address;
 mod callback;
+mod client;
 mod connection;
 mod data;
 #[cfg(doctest)]
@@ -74,6 +75,7 @@ mod udp;
 mod worker;
 
 pub use callback::{CallbackResult, PanicPolicy};
+pub use client::AsyncTcpConnection;
 pub use connection::{
     Broadcast, CONNECT_FAIL, Deadlines, PROTOCOL_FAIL, RemoteConnection, SEND_FAIL, SendStatus, Status, TcpConnection,
     UpgradeError,

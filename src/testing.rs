@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::callback::{self, PanicPolicy};
+use crate::client;
 use crate::connection;
 use crate::error::Error;
 use crate::reactor::{self, Running, nanoseconds};
@@ -64,6 +65,11 @@ impl Simulation {
         }
         reactor::get().settle();
         Peer(peer)
+    }
+
+    /// The other end of the next connection that a client of the app has made.
+    pub fn accept(&self) -> Option<Peer> {
+        client::take_offered().map(Peer)
     }
 
     /// One turn of the loop.

@@ -17,7 +17,7 @@ const LAYERS: &[&[&str]] = &[
     &["reactor"],
     &["timer", "task"],
     &["connection"],
-    &["session", "udp"],
+    &["client", "session", "udp"],
     &["worker"],
     &["process"],
     &["testing"],

@@ -6,11 +6,13 @@
 //! | of HTTP with a request that is being read, or has no answer yet | after the answer, which says so |
 //! | that is an event stream or a WebSocket | in its turn: these come back as soon as they are closed |
 //! | that was made, or was asked something, a moment ago | after that moment, or after its next answer |
+//! | that the app has made itself | when all others have left |
 //!
 //! The last row is for peers that have seen no end yet: what they have sent meanwhile would be lost.
 
 use std::rc::Rc;
 
+use super::driver::{Driver, NOBODY};
 use super::lifecycle;
 use super::state::{Flags, visit};
 use super::status::Status;
@@ -69,19 +71,32 @@ fn look_later(turns: u64) {
     let _ = reactor::get().add_deadline(MOMENT, Box::new(look));
 }
 
-/// Closes what can be closed; answers the open streams.
+/// Closes what can be closed; answers the open streams. Those that the app has made itself stay as long as there are
+/// others: answers may come of them.
 fn look_at_all(spares: bool) -> Vec<Key> {
-    let mut streams = Vec::new();
+    let (mut streams, mut own, mut others) = (Vec::new(), Vec::new(), false);
     lifecycle::for_all(|key| {
-        let driver = visit(key, |visit| (visit.status == Status::Established).then(|| Rc::clone(&visit.driver)));
-        let Some(driver) = driver.flatten() else { return };
-        match driver.retire(key) {
-            Leave::InTurn => streams.push(key),
-            Leave::Now if !(spares && may_have_more(key)) => close(key),
-            Leave::Now | Leave::Later => {}
+        let Some((driver, status)) = visit(key, |visit| (Rc::clone(&visit.driver), visit.status)) else { return };
+        let is_own = driver.worker() == NOBODY;
+        others |= !is_own;
+        match driver {
+            driver if status != Status::Established => drop(driver),
+            driver if is_own => own.push((key, driver)),
+            driver => look_at(key, &*driver, spares, &mut streams),
         }
     });
+    if !others {
+        own.into_iter().for_each(|(key, driver)| look_at(key, &*driver, spares, &mut streams));
+    }
     streams
+}
+
+fn look_at(key: Key, driver: &dyn Driver, spares: bool, streams: &mut Vec<Key>) {
+    match driver.retire(key) {
+        Leave::InTurn => streams.push(key),
+        Leave::Now if !(spares && may_have_more(key)) => close(key),
+        Leave::Now | Leave::Later => {}
+    }
 }
 
 /// Whether there is something to read, or may soon be.

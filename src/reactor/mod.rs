@@ -22,6 +22,7 @@ mod clock;
 mod random;
 mod remote;
 mod table;
+mod token;
 mod turn;
 mod wheel;
 
@@ -34,7 +35,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use mio::event::Source;
-use mio::{Events, Interest, Poll, Registry, Token, Waker};
+use mio::{Events, Interest, Poll, Registry, Waker};
 
 use crate::callback::{self, Pulse};
 use crate::error::Error;
@@ -47,6 +48,8 @@ pub(crate) use random::Random;
 pub use remote::LoopError;
 pub(crate) use remote::SharedRemote;
 pub(crate) use table::{Key, SLOT_BITS, Table};
+use token::from_token;
+pub(crate) use token::{KINDS, Kind, token};
 pub(crate) use wheel::Wheel;
 
 /// Bytes read at a time, into one buffer for all connections.
@@ -78,20 +81,6 @@ pub(crate) fn number() -> u32 {
 pub(crate) fn get() -> &'static Reactor {
     REACTOR.with(Leaked::get)
 }
-
-/// What is registered: where an event goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Waker,
-    Signal,
-    Listener,
-    Datagram,
-    /// Other processes of the app.
-    Control,
-    Connection,
-}
-
-const KINDS: usize = 6;
 
 /// Who handles a kind. Set once by the layer above, so that the loop needs not know it.
 #[derive(Clone, Copy, Debug)]
@@ -408,13 +397,14 @@ impl Reactor {
     }
 
     fn handler(&self, kind: Kind) -> &Cell<Option<Handler>> {
-        let [waker, signal, listener, datagram, control, connection] = &self.handlers;
+        let [waker, signal, listener, datagram, control, client, connection] = &self.handlers;
         match kind {
             Kind::Waker => waker,
             Kind::Signal => signal,
             Kind::Listener => listener,
             Kind::Datagram => datagram,
             Kind::Control => control,
+            Kind::Client => client,
             Kind::Connection => connection,
         }
     }
@@ -473,38 +463,4 @@ impl Drop for Scratch<'_> {
 /// The tick at which a time has certainly come.
 fn due_tick(planned: u64) -> u64 {
     planned.div_ceil(TICK)
-}
-
-/// Where events of this key go: the generation above, then kind, then slot.
-#[allow(clippy::cast_possible_truncation)] // 64-bit targets only
-pub(crate) fn token(kind: Kind, key: Key) -> Token {
-    Token((u64::from(key.generation) << 32 | (kind as u64) << 24 | u64::from(key.slot)) as usize)
-}
-
-#[allow(clippy::cast_possible_truncation)] // undoes `token`
-fn from_token(token: Token) -> (Kind, Key) {
-    let kind = match (token.0 >> 24) & 0xff {
-        0 => Kind::Waker,
-        1 => Kind::Signal,
-        2 => Kind::Listener,
-        3 => Kind::Datagram,
-        4 => Kind::Control,
-        _ => Kind::Connection,
-    };
-    (kind, Key { slot: (token.0 & 0xff_ffff) as u32, generation: (token.0 >> 32) as u32 })
-}
-
-const _: () = assert!(SLOT_BITS <= 24 && usize::BITS == 64);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_token_names_its_key() {
-        for kind in [Kind::Waker, Kind::Signal, Kind::Listener, Kind::Datagram, Kind::Control, Kind::Connection] {
-            let key = Key { slot: (1 << SLOT_BITS) - 1, generation: 0x7f_fffe };
-            assert_eq!(from_token(token(kind, key)), (kind, key));
-        }
-    }
 }

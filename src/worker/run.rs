@@ -6,6 +6,7 @@ use super::registry::{Entry, keys, registry};
 use super::{listener, signals, stop};
 use crate::address::Address;
 use crate::callback;
+use crate::client;
 use crate::connection;
 use crate::error::{Error, Result};
 use crate::protocols;
@@ -93,6 +94,7 @@ pub(crate) struct Cleanup;
 impl Drop for Cleanup {
     fn drop(&mut self) {
         connection::clear();
+        client::clear();
         task::clear();
         callback::discard_all(registry().with(Table::clear));
         udp::clear();

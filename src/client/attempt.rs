@@ -1,0 +1,221 @@
+//! An attempt to connect: from the address to a connection, or to why there is none.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+use super::dial::{self, Dialled};
+use super::registry::{self, Stage, with};
+use super::resolve;
+use crate::address::Address;
+use crate::connection;
+use crate::reactor::{self, Deferred, Handler, Key, Kind};
+use crate::transport::{Readiness, memory};
+
+const SECOND: f64 = 1e9;
+
+/// Begins, unless a connection stands or is on its way. What comes of it is told later, not from inside of this.
+pub(super) fn begin(key: Key) {
+    let reactor = reactor::get();
+    reactor.set_handler(Kind::Client, Handler { ready, flush: |_| {} });
+    connection::install();
+    let now = reactor.clock.read();
+    let begun = with(key, |entry| {
+        if entry.is_under_way() || matches!(entry.stage, Stage::Established(_)) {
+            return None;
+        }
+        entry.stage = Stage::Resolving;
+        entry.attempt = entry.attempt.wrapping_add(1);
+        entry.began = now;
+        entry.again = None;
+        Some((entry.attempt, entry.timeout, entry.timer.take()))
+    });
+    let Some((attempt, timeout, timer)) = begun.flatten() else { return };
+    if let Some(timer) = timer {
+        reactor.remove_timer(timer);
+    }
+    if timeout > 0 {
+        let late = Box::new(move |_| if_current(key, attempt, |key| fail(key, "it takes too long")));
+        let timer = reactor.add_deadline(timeout, late).ok();
+        with(key, |entry| entry.timer = timer);
+    }
+    reactor.defer(Deferred { run: go, key, code: attempt });
+}
+
+/// The first thing after the callback that has asked for it.
+fn go(key: Key, attempt: u32) {
+    if_current(key, attempt, |key| {
+        let Some(address) = with(key, |entry| Address::parse(&entry.address, entry.scheme)) else { return };
+        match address {
+            Err(error) => fail(key, &error.to_string()),
+            Ok(Address::None) => fail(key, "there is no address"),
+            Ok(_) if reactor::get().clock.is_manual() => {
+                let (end, peer) = memory::pair(reactor::get().memory_events());
+                dial::offer(peer);
+                stand(key, Dialled::Memory(end));
+            }
+            Ok(Address::Unix { path, .. }) => dial(key, Dialled::unix(&path), VecDeque::new()),
+            // This is called by a task, which has to end before callbacks run.
+            Ok(Address::Tcp { host, port, .. }) => resolve::resolve(&host, port, move |found| {
+                with(key, |entry| entry.found = Some(found));
+                reactor::get().defer(Deferred { run: go_on, key, code: attempt });
+            }),
+        }
+    });
+}
+
+/// The name has been looked up.
+fn go_on(key: Key, attempt: u32) {
+    if_current(key, attempt, |key| match with(key, |entry| entry.found.take()).flatten() {
+        Some(Ok(addresses)) => next(key, addresses.into(), None),
+        Some(Err(reason)) => fail(key, &reason),
+        None => {}
+    });
+}
+
+/// Tries the next address.
+fn next(key: Key, mut addresses: VecDeque<SocketAddr>, before: Option<io::Error>) {
+    match addresses.pop_front() {
+        Some(address) => dial(key, Dialled::tcp(address), addresses),
+        None => {
+            let reason = before.map_or_else(|| "the name has no address".to_owned(), |error| error.to_string());
+            fail(key, &reason);
+        }
+    }
+}
+
+fn dial(key: Key, dialled: io::Result<Dialled>, rest: VecDeque<SocketAddr>) {
+    let opened = reactor::get().open().map_err(io::Error::other);
+    let registered = opened.and(dialled).and_then(|mut dialled| {
+        if let Some(source) = dialled.source() {
+            reactor::get().register(source, Kind::Client, key)?;
+        }
+        Ok(dialled)
+    });
+    match registered {
+        Ok(dialled) => {
+            with(key, |entry| entry.stage = Stage::Dialling(dialled, rest));
+        }
+        Err(error) => next(key, rest, Some(error)),
+    }
+}
+
+/// A socket that is being connected has news.
+fn ready(key: Key, _: Readiness) {
+    let stands = with(key, |entry| match &entry.stage {
+        Stage::Dialling(dialled, _) => Some(dialled.stands()),
+        _ => None,
+    });
+    let result = match stands.flatten() {
+        None | Some(Ok(false)) => return,
+        Some(result) => result,
+    };
+    let taken = with(key, |entry| std::mem::replace(&mut entry.stage, Stage::Resolving));
+    let Some(Stage::Dialling(dialled, rest)) = taken else { return };
+    match result {
+        Ok(_) => stand(key, dialled),
+        Err(error) => {
+            drop(dialled);
+            next(key, rest, Some(error));
+        }
+    }
+}
+
+/// The connection stands: its `on_connect` runs here.
+fn stand(key: Key, dialled: Dialled) {
+    end_timer(key);
+    let Some(driver) = with(key, |entry| Rc::clone(&entry.driver)) else { return };
+    let (transport, remote) = dialled.into_transport();
+    if let Err(error) = connection::open(transport, remote, &driver) {
+        fail(key, &error.to_string());
+    }
+}
+
+/// Nothing comes of this attempt: `on_error`, then `on_close`.
+pub(super) fn fail(key: Key, reason: &str) {
+    end_timer(key);
+    let now = reactor::get().clock.read();
+    let told = with(key, |entry| {
+        entry.stage = Stage::Closed;
+        let seconds = now.saturating_sub(entry.began) as f64 / SECOND;
+        (format!("connect {} fail after {seconds:.3} seconds: {reason}", entry.address), Rc::clone(&entry.failed))
+    });
+    let Some((text, failed)) = told else { return };
+    failed(&text);
+    reactor::get().defer(Deferred { run: |key, _| close(key), key, code: 0 });
+}
+
+/// The app wants no connection any more: of one that is on its way, `on_close` tells; else nobody has heard of it.
+pub(super) fn give_up(key: Key) {
+    end_timer(key);
+    let was_under_way = with(key, |entry| {
+        let was = entry.is_under_way();
+        if !matches!(entry.stage, Stage::Closed) {
+            entry.stage = Stage::Closed;
+            return Some(was);
+        }
+        None
+    });
+    match was_under_way.flatten() {
+        Some(true) => reactor::get().defer(Deferred { run: |key, _| close(key), key, code: 0 }),
+        Some(false) => registry::forget(key),
+        None => {}
+    }
+}
+
+/// `on_close` of one who has no connection.
+pub(super) fn close(key: Key) {
+    if let Some(closed) = with(key, |entry| Rc::clone(&entry.closed)) {
+        closed();
+        settle(key);
+    }
+}
+
+/// After `on_close`: connects anew if that was asked for, else forgets the client.
+pub(super) fn settle(key: Key) {
+    let again = with(key, |entry| match (&entry.stage, entry.again) {
+        (Stage::Closed, Some(delay)) => Some(Some(delay)),
+        (Stage::Closed, None) => Some(None),
+        _ => None,
+    });
+    match again.flatten() {
+        // Nobody comes back to a loop that ends.
+        Some(Some(delay)) if !reactor::get().is_stopping() => wait(key, delay),
+        Some(Some(_)) => registry::forget(key),
+        Some(None) => registry::forget(key),
+        None => {}
+    }
+}
+
+/// Connects so many nanoseconds from now.
+pub(super) fn wait(key: Key, delay: u64) {
+    end_timer(key);
+    if delay == 0 {
+        return begin(key);
+    }
+    let attempt = with(key, |entry| {
+        entry.stage = Stage::Waiting;
+        entry.attempt
+    });
+    let Some(attempt) = attempt else { return };
+    let due = Box::new(move |_| if_current(key, attempt, begin));
+    match reactor::get().add_deadline(delay, due) {
+        Ok(timer) => drop(with(key, |entry| entry.timer = Some(timer))),
+        Err(_) => begin(key),
+    }
+}
+
+fn if_current(key: Key, attempt: u32, then: impl FnOnce(Key)) {
+    let is_current =
+        with(key, |entry| entry.attempt == attempt && (entry.is_under_way() || matches!(entry.stage, Stage::Waiting)));
+    if is_current == Some(true) {
+        then(key);
+    }
+}
+
+fn end_timer(key: Key) {
+    if let Some(timer) = with(key, |entry| entry.timer.take()).flatten() {
+        reactor::get().remove_timer(timer);
+    }
+}

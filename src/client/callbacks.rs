@@ -1,0 +1,220 @@
+//! What an app is told of a client. Its callbacks are those of the connection, with the client in the place of that.
+
+use std::rc::Rc;
+
+use super::registry::{Stage, with};
+use super::{AsyncTcpConnection, attempt};
+use crate::callback::{self, CallbackResult, Site};
+use crate::connection::{CONNECT_FAIL, Handlers, TcpConnection};
+use crate::protocols::Codec;
+use crate::reactor::{self, Deferred, Key};
+
+/// # Callbacks
+///
+/// Each may be set again at any time. They are given the client, and may return what those of a
+/// [`Worker`](crate::Worker#callbacks) may.
+impl<P: Codec> AsyncTcpConnection<P> {
+    /// Called each time the connection stands. What was sent before has been sent then.
+    ///
+    /// ```
+    /// # use workerman::{AsyncTcpConnection, Tcp};
+    /// # let upstream = AsyncTcpConnection::<Tcp>::new("tcp://127.0.0.1:1");
+    /// upstream.on_connect(|upstream| upstream.send("hello"));
+    /// ```
+    #[doc(alias = "onConnect")]
+    #[track_caller]
+    pub fn on_connect<F, R>(self, mut callback: F)
+    where
+        F: FnMut(Self) -> R + 'static,
+        R: CallbackResult,
+    {
+        let site = Site::here("on_connect");
+        if let Some(handlers) = self.handlers() {
+            handlers.callbacks.on_connect.set(
+                site,
+                Box::new(move |connection| {
+                    stands::<P>(self.key, connection);
+                    callback(self).into_result()
+                }),
+            );
+        }
+    }
+
+    /// Called with each message.
+    ///
+    /// ```
+    /// # use workerman::{AsyncTcpConnection, Text};
+    /// # let upstream = AsyncTcpConnection::<Text>::new("text://127.0.0.1:1");
+    /// upstream.on_message(|upstream, line| upstream.send(format!("you said {line}")));
+    /// ```
+    #[doc(alias = "onMessage")]
+    #[track_caller]
+    pub fn on_message<F, R>(self, mut callback: F)
+    where
+        F: FnMut(Self, P::Message) -> R + 'static,
+        R: CallbackResult,
+    {
+        let site = Site::here("on_message");
+        if let Some(handlers) = self.handlers() {
+            let call = move |_, message| callback(self, message).into_result();
+            handlers.callbacks.on_message.set(site, Box::new(call));
+        }
+    }
+
+    /// Called once for each connection that has ended, and for each attempt that has failed, after its `on_error`. A client
+    /// that is not told to [`reconnect`](Self::reconnect) here is forgotten.
+    ///
+    /// ```
+    /// # use workerman::{AsyncTcpConnection, Tcp};
+    /// # let upstream = AsyncTcpConnection::<Tcp>::new("tcp://127.0.0.1:1");
+    /// upstream.on_close(|upstream| upstream.reconnect(1));
+    /// ```
+    #[doc(alias = "onClose")]
+    #[track_caller]
+    pub fn on_close<F, R>(self, mut callback: F)
+    where
+        F: FnMut(Self) -> R + 'static,
+        R: CallbackResult,
+    {
+        let site = Site::here("on_close");
+        if let Some(handlers) = self.handlers() {
+            handlers.callbacks.on_close.set(
+                site,
+                Box::new(move |_| {
+                    gone(self.key);
+                    callback(self).into_result()
+                }),
+            );
+        }
+    }
+
+    /// Called with [`CONNECT_FAIL`] and a text when no connection comes about, and as
+    /// [`Worker::on_error`](crate::Worker::on_error) while one stands.
+    ///
+    /// ```
+    /// # use workerman::{AsyncTcpConnection, Tcp};
+    /// # let upstream = AsyncTcpConnection::<Tcp>::new("tcp://127.0.0.1:1");
+    /// upstream.on_error(|upstream, code, text| eprintln!("{upstream:?}: {code} {text}"));
+    /// ```
+    #[doc(alias = "onError")]
+    #[track_caller]
+    pub fn on_error<F, R>(self, mut callback: F)
+    where
+        F: FnMut(Self, u32, &str) -> R + 'static,
+        R: CallbackResult,
+    {
+        let site = Site::here("on_error");
+        if let Some(handlers) = self.handlers() {
+            let call = move |_, code, text: &str| callback(self, code, text).into_result();
+            handlers.callbacks.on_error.set(site, Box::new(call));
+        }
+    }
+
+    /// As [`Worker::on_buffer_full`](crate::Worker::on_buffer_full).
+    ///
+    /// ```
+    /// # use workerman::{AsyncTcpConnection, Tcp};
+    /// # let upstream = AsyncTcpConnection::<Tcp>::new("tcp://127.0.0.1:1");
+    /// upstream.on_buffer_full(|_| println!("the server reads slowly"));
+    /// ```
+    #[doc(alias = "onBufferFull")]
+    #[track_caller]
+    pub fn on_buffer_full<F, R>(self, mut callback: F)
+    where
+        F: FnMut(Self) -> R + 'static,
+        R: CallbackResult,
+    {
+        let site = Site::here("on_buffer_full");
+        if let Some(handlers) = self.handlers() {
+            handlers.callbacks.on_buffer_full.set(site, Box::new(move |_| callback(self).into_result()));
+        }
+    }
+
+    /// As [`Worker::on_buffer_drain`](crate::Worker::on_buffer_drain).
+    ///
+    /// ```
+    /// # use workerman::{AsyncTcpConnection, Tcp};
+    /// # let upstream = AsyncTcpConnection::<Tcp>::new("tcp://127.0.0.1:1");
+    /// upstream.on_buffer_drain(|_| println!("it has caught up"));
+    /// ```
+    #[doc(alias = "onBufferDrain")]
+    #[track_caller]
+    pub fn on_buffer_drain<F, R>(self, mut callback: F)
+    where
+        F: FnMut(Self) -> R + 'static,
+        R: CallbackResult,
+    {
+        let site = Site::here("on_buffer_drain");
+        if let Some(handlers) = self.handlers() {
+            handlers.callbacks.on_buffer_drain.set(site, Box::new(move |_| callback(self).into_result()));
+        }
+    }
+
+    /// What the framework itself has to hear, whether or not the app wants to.
+    pub(super) fn set_first_callbacks(self, handlers: &Handlers<P>) {
+        let key = self.key;
+        let connect = move |connection| {
+            stands::<P>(key, connection);
+            Ok(())
+        };
+        let close = move |_| {
+            gone(key);
+            Ok(())
+        };
+        handlers.callbacks.on_connect.set(Site::unset("on_connect"), Box::new(connect));
+        handlers.callbacks.on_close.set(Site::unset("on_close"), Box::new(close));
+    }
+
+    fn handlers(self) -> Option<Rc<Handlers<P>>> {
+        let handlers = with(self.key, |entry| Rc::clone(&entry.handlers))?;
+        handlers.downcast().ok()
+    }
+}
+
+/// `on_error` of a client without a connection.
+pub(super) fn failed<P: Codec>(handlers: &Rc<Handlers<P>>) -> Rc<dyn Fn(&str)> {
+    let handlers = Rc::clone(handlers);
+    Rc::new(move |text| {
+        let Some(mut taken) = handlers.callbacks.on_error.take() else { return };
+        // Its failure is logged, and there is nothing to close.
+        let _ = callback::call(taken.site(), || match taken.get() {
+            Some(callback) => callback(nobody(), CONNECT_FAIL, text),
+            None => Ok(()),
+        });
+    })
+}
+
+/// `on_close` of a client without a connection.
+pub(super) fn closed<P: Codec>(handlers: &Rc<Handlers<P>>) -> Rc<dyn Fn()> {
+    let handlers = Rc::clone(handlers);
+    Rc::new(move || {
+        let Some(mut taken) = handlers.callbacks.on_close.take() else { return };
+        let _ = callback::call(taken.site(), || taken.get().map_or(Ok(()), |callback| callback(nobody())));
+    })
+}
+
+/// A connection that there never is.
+fn nobody<P: Codec>() -> TcpConnection<P> {
+    TcpConnection::new(Key { slot: u32::MAX, generation: u32::MAX })
+}
+
+/// The connection stands: what was sent before it did is sent now.
+fn stands<P: Codec>(key: Key, connection: TcpConnection<P>) {
+    let queue = with(key, |entry| {
+        entry.stage = Stage::Established(connection.key());
+        std::mem::take(&mut entry.queue)
+    });
+    queue.unwrap_or_default().into_iter().for_each(|send| send(connection.key()));
+}
+
+/// The `on_close` of its connection begins; when it has returned, it is seen whether the client goes on.
+fn gone(key: Key) {
+    let had_connection = with(key, |entry| {
+        let had = matches!(entry.stage, Stage::Established(_));
+        entry.stage = Stage::Closed;
+        had
+    });
+    if had_connection == Some(true) {
+        reactor::get().defer(Deferred { run: |key, _| attempt::settle(key), key, code: 0 });
+    }
+}

@@ -1,0 +1,325 @@
+//! Connections that the app makes itself: PHP's `AsyncTcpConnection`.
+//!
+//! A client is a handle of its own, because it is there before its connection and after it: it keeps the address, the
+//! callbacks and what was sent too early, and can connect anew. Once connected, its connection is one as any other.
+
+mod attempt;
+mod callbacks;
+mod dial;
+mod registry;
+mod resolve;
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::marker::PhantomData;
+use std::rc::Rc;
+
+use crate::connection::{Handlers, SendStatus, Status, TcpConnection};
+use crate::protocols::{Codec, Encode};
+use crate::reactor::{self, Key};
+use crate::timer::Interval;
+
+pub(crate) use dial::take_offered;
+use registry::{Entry, Stage, with};
+
+/// So many sends may wait for the connection.
+const QUEUE: usize = 1024;
+/// Nanoseconds that an attempt may take unless the app says otherwise.
+const TIMEOUT: u64 = 10_000_000_000;
+
+/// A connection to a server, by a handle that is copied freely: PHP's `AsyncTcpConnection`.
+///
+/// It is made, given callbacks, then told to [`connect`](Self::connect). What is sent before it stands waits for that. Nothing
+/// here holds up the loop: names are looked up on another thread, and all their addresses are tried in turn.
+///
+/// When it has been closed and its `on_close` has returned, it is forgotten, unless that has called
+/// [`reconnect`](Self::reconnect): a client that is lost for good costs nothing.
+///
+/// ```
+/// use workerman::{AsyncTcpConnection, Text, Worker};
+///
+/// let worker = Worker::<Text>::new("");
+/// worker.on_worker_start(|_| {
+///     let upstream = AsyncTcpConnection::<Text>::new("text://127.0.0.1:1234");
+///     upstream.on_connect(|upstream| upstream.send("hello"));
+///     upstream.on_message(|_, line| println!("it says {line}"));
+///     upstream.on_error(|_, code, text| eprintln!("{code}: {text}"));
+///     upstream.on_close(|upstream| upstream.reconnect(1));
+///     upstream.connect();
+/// });
+/// ```
+pub struct AsyncTcpConnection<P> {
+    key: Key,
+    protocol: PhantomData<*const P>,
+}
+
+/// # Connecting
+impl<P: Codec> AsyncTcpConnection<P> {
+    /// A client of the server at this address: `scheme://host:port`, or `host:port`, or `unix:///path`. What is wrong with it
+    /// is told by `on_error`, once it is to connect.
+    ///
+    /// ```
+    /// # use workerman::{AsyncTcpConnection, Frame, Tcp, Text};
+    /// let bytes = AsyncTcpConnection::<Tcp>::new("tcp://example.com:80");
+    /// let lines = AsyncTcpConnection::<Text>::new("text://[::1]:1234");
+    /// let frames = AsyncTcpConnection::<Frame>::new("unix:///run/app.sock");
+    /// ```
+    #[doc(alias = "__construct")]
+    pub fn new(address: &str) -> Self {
+        if reactor::get().is_stray() {
+            log::warn!("a client was made on a thread without an event loop while another thread runs one");
+        }
+        let handlers = Rc::new(Handlers::<P>::new());
+        let key = registry::insert(Entry {
+            address: address.into(),
+            scheme: P::SCHEME,
+            driver: Rc::clone(&handlers) as _,
+            handlers: Rc::clone(&handlers) as _,
+            failed: callbacks::failed(&handlers),
+            closed: callbacks::closed(&handlers),
+            stage: Stage::Initial,
+            attempt: 0,
+            timer: None,
+            timeout: TIMEOUT,
+            began: 0,
+            found: None,
+            queue: Vec::new(),
+            again: None,
+        });
+        let client = Self { key, protocol: PhantomData };
+        client.set_first_callbacks(&handlers);
+        client
+    }
+
+    /// Begins to connect, unless a connection stands or is on its way. Comes back at once; `on_connect` or `on_error` tells
+    /// what has come of it.
+    ///
+    /// ```
+    /// # use workerman::{AsyncTcpConnection, Tcp};
+    /// # let upstream = AsyncTcpConnection::<Tcp>::new("tcp://127.0.0.1:1");
+    /// upstream.connect();
+    /// ```
+    pub fn connect(self) {
+        attempt::begin(self.key);
+    }
+
+    /// Connects anew, so many seconds or such a `Duration` from now; with the same address and callbacks. In `on_close` that
+    /// is how a client comes back; a connection that stands is closed first. [`close`](Self::close) calls it off.
+    ///
+    /// ```
+    /// # use workerman::{AsyncTcpConnection, Tcp};
+    /// # let upstream = AsyncTcpConnection::<Tcp>::new("tcp://127.0.0.1:1");
+    /// upstream.on_close(|upstream| upstream.reconnect(0.5));
+    /// ```
+    #[doc(alias = "reConnect")]
+    pub fn reconnect(self, after: impl Interval) {
+        let after = after.nanoseconds();
+        let stands = with(self.key, |entry| {
+            entry.again = Some(after);
+            match entry.stage {
+                Stage::Established(key) => Some(Some(key)),
+                // The `on_close` that runs, or is about to, comes first.
+                Stage::Closed => None,
+                _ => Some(None),
+            }
+        });
+        match stands.flatten() {
+            Some(Some(connection)) => TcpConnection::<P>::new(connection).destroy(),
+            Some(None) => {
+                with(self.key, |entry| entry.again = None);
+                attempt::wait(self.key, after);
+            }
+            None if !self.is_there() => log::warn!("a client that was forgotten after its on_close cannot reconnect"),
+            None => {}
+        }
+    }
+
+    /// Calls off a [`reconnect`](Self::reconnect) that is to come, and forgets the client.
+    ///
+    /// ```
+    /// # use workerman::{AsyncTcpConnection, Tcp};
+    /// # let upstream = AsyncTcpConnection::<Tcp>::new("tcp://127.0.0.1:1");
+    /// upstream.reconnect(60);
+    /// upstream.cancel_reconnect();
+    /// ```
+    #[doc(alias = "cancelReconnect")]
+    pub fn cancel_reconnect(self) {
+        let waits = with(self.key, |entry| {
+            entry.again = None;
+            matches!(entry.stage, Stage::Waiting).then(|| entry.timer.take())
+        });
+        if let Some(timer) = waits.flatten() {
+            if let Some(timer) = timer {
+                reactor::get().remove_timer(timer);
+            }
+            registry::forget(self.key);
+        }
+    }
+
+    /// Sets how long an attempt to connect may take, all addresses of a name together, in seconds or as a `Duration`: 10 s
+    /// unless set, 0 for as long as the system takes.
+    ///
+    /// ```
+    /// # use workerman::{AsyncTcpConnection, Tcp};
+    /// # let upstream = AsyncTcpConnection::<Tcp>::new("tcp://127.0.0.1:1");
+    /// upstream.set_connect_timeout(3);
+    /// ```
+    pub fn set_connect_timeout(self, time: impl Interval) {
+        let time = time.nanoseconds();
+        with(self.key, |entry| entry.timeout = time);
+    }
+}
+
+/// # Sending and closing
+impl<P: Codec> AsyncTcpConnection<P> {
+    /// Sends a message, or has it wait until the connection stands: [`SendStatus::Queued`], 1,024 messages at most.
+    ///
+    /// ```
+    /// # use workerman::{AsyncTcpConnection, Text};
+    /// let upstream = AsyncTcpConnection::<Text>::new("text://127.0.0.1:1234");
+    /// upstream.connect();
+    /// upstream.send("as soon as you are there");
+    /// ```
+    pub fn send<M: 'static>(self, message: M) -> SendStatus
+    where
+        P: Encode<M>,
+    {
+        if let Some(connection) = self.connection() {
+            return connection.send(message);
+        }
+        let send = Box::new(move |key| {
+            TcpConnection::<P>::new(key).send(message);
+        });
+        let refused = with(self.key, |entry| match entry.stage {
+            Stage::Closed => Some(SendStatus::Closed),
+            _ if entry.queue.len() >= QUEUE => Some(SendStatus::Dropped),
+            _ => None,
+        });
+        match refused {
+            None => SendStatus::Closed,
+            Some(Some(status)) => status,
+            Some(None) => {
+                with(self.key, |entry| entry.queue.push(send));
+                SendStatus::Queued
+            }
+        }
+    }
+
+    /// The connection while it stands, with all that one can do: limits, addresses, counters, timers,
+    /// [`pipe`](TcpConnection::pipe).
+    ///
+    /// ```
+    /// # use workerman::{AsyncTcpConnection, Tcp};
+    /// # let upstream = AsyncTcpConnection::<Tcp>::new("tcp://127.0.0.1:1");
+    /// upstream.on_connect(|upstream| {
+    ///     if let Some(connection) = upstream.connection() {
+    ///         connection.set_max_send_buffer_size(1 << 20);
+    ///     }
+    /// });
+    /// ```
+    pub fn connection(self) -> Option<TcpConnection<P>> {
+        with(self.key, |entry| match entry.stage {
+            Stage::Established(key) => Some(TcpConnection::new(key)),
+            _ => None,
+        })?
+    }
+
+    /// Where it stands: [`Status::Initial`] before `connect` and until a `reconnect`, [`Status::Connecting`], then the
+    /// connection's own; [`Status::Closed`] once it is forgotten.
+    ///
+    /// ```
+    /// # use workerman::{AsyncTcpConnection, Status, Tcp};
+    /// let upstream = AsyncTcpConnection::<Tcp>::new("tcp://127.0.0.1:1");
+    /// assert_eq!(upstream.status(), Status::Initial);
+    /// ```
+    #[doc(alias = "getStatus")]
+    pub fn status(self) -> Status {
+        let own = with(self.key, |entry| match entry.stage {
+            Stage::Initial | Stage::Waiting => Status::Initial,
+            Stage::Resolving | Stage::Dialling(..) => Status::Connecting,
+            Stage::Established(key) => TcpConnection::<P>::new(key).status(),
+            Stage::Closed => Status::Closed,
+        });
+        own.unwrap_or(Status::Closed)
+    }
+
+    /// Closes once everything that was sent has left; a connection that does not stand yet, at once. No reconnect follows
+    /// but one that `on_close` asks for.
+    ///
+    /// ```
+    /// # use workerman::{AsyncTcpConnection, Tcp};
+    /// # let upstream = AsyncTcpConnection::<Tcp>::new("tcp://127.0.0.1:1");
+    /// upstream.close();
+    /// ```
+    pub fn close(self) {
+        self.end(TcpConnection::close);
+    }
+
+    /// Closes at once; what waits is lost.
+    ///
+    /// ```
+    /// # use workerman::{AsyncTcpConnection, Tcp};
+    /// # let upstream = AsyncTcpConnection::<Tcp>::new("tcp://127.0.0.1:1");
+    /// upstream.destroy();
+    /// ```
+    pub fn destroy(self) {
+        self.end(TcpConnection::destroy);
+    }
+
+    fn end(self, how: impl FnOnce(TcpConnection<P>)) {
+        with(self.key, |entry| entry.again = None);
+        match self.connection() {
+            Some(connection) => how(connection),
+            None => attempt::give_up(self.key),
+        }
+    }
+
+    /// The address as it was given to [`new`](Self::new).
+    ///
+    /// ```
+    /// # use workerman::{AsyncTcpConnection, Tcp};
+    /// assert_eq!(AsyncTcpConnection::<Tcp>::new("tcp://127.0.0.1:1").address(), "tcp://127.0.0.1:1");
+    /// ```
+    #[doc(alias = "getRemoteURI")]
+    pub fn address(self) -> String {
+        with(self.key, |entry| entry.address.to_string()).unwrap_or_default()
+    }
+
+    fn is_there(self) -> bool {
+        with(self.key, |_| ()).is_some()
+    }
+}
+
+/// At the end of a loop: nothing of this thread's clients stays.
+pub(crate) fn clear() {
+    registry::clear();
+    resolve::clear();
+}
+
+impl<P> Clone for AsyncTcpConnection<P> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<P> Copy for AsyncTcpConnection<P> {}
+
+impl<P> PartialEq for AsyncTcpConnection<P> {
+    fn eq(&self, other: &Self) -> bool {
+        self.key == other.key
+    }
+}
+
+impl<P> Eq for AsyncTcpConnection<P> {}
+
+impl<P> Hash for AsyncTcpConnection<P> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.key.hash(state);
+    }
+}
+
+impl<P> fmt::Debug for AsyncTcpConnection<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "AsyncTcpConnection({})", self.key.number())
+    }
+}

@@ -1,0 +1,105 @@
+//! The clients of a thread, by key, without their types: where each stands, and what waits for it.
+//!
+//! ```text
+//!  Initial ──connect()──▶ Resolving ─▶ Dialling ─▶ Established ──▶ Closed ─▶ forgotten
+//!                             ▲            └── no address answers ──▶ ┤
+//!                             └───── Waiting ◀──────── reconnect() ───┘
+//! ```
+//!
+//! Invariants: whoever fails to connect has one `on_error`, then one `on_close`; whoever stood has one `on_close`; a client
+//! is forgotten once that has returned, unless it has been told to connect anew. What belongs to an earlier attempt
+//! (a name that is found, a timer) is known by its number and ignored.
+
+use std::any::Any;
+use std::collections::VecDeque;
+use std::fmt;
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+use super::dial::Dialled;
+use crate::callback;
+use crate::connection::Driver;
+use crate::reactor::{Key, Table};
+use crate::shared::{Leaked, Shared};
+
+thread_local! {
+    static CLIENTS: Leaked<Shared<Table<Entry>>> = const { Leaked::new() };
+}
+
+/// A send that waits for the connection of this key.
+pub(super) type Queued = Box<dyn FnOnce(Key)>;
+
+pub(super) struct Entry {
+    /// As given to `new`.
+    pub(super) address: Box<str>,
+    pub(super) scheme: &'static str,
+    pub(super) driver: Rc<dyn Driver>,
+    /// The same as `driver`, with a way back to its type.
+    pub(super) handlers: Rc<dyn Any>,
+    /// `on_error` and `on_close` of one who has no connection.
+    pub(super) failed: Rc<dyn Fn(&str)>,
+    pub(super) closed: Rc<dyn Fn()>,
+    pub(super) stage: Stage,
+    /// Counts the attempts.
+    pub(super) attempt: u32,
+    /// Of the attempt, or until the next one.
+    pub(super) timer: Option<Key>,
+    /// Nanoseconds that an attempt may take.
+    pub(super) timeout: u64,
+    /// When the attempt began.
+    pub(super) began: u64,
+    /// What has come of looking up its name.
+    pub(super) found: Option<Result<Vec<SocketAddr>, String>>,
+    pub(super) queue: Vec<Queued>,
+    /// It is to connect anew so many nanoseconds after its `on_close`.
+    pub(super) again: Option<u64>,
+}
+
+pub(super) enum Stage {
+    Initial,
+    Resolving,
+    /// One address is tried, these come next.
+    Dialling(Dialled, VecDeque<SocketAddr>),
+    Established(Key),
+    Closed,
+    /// The next attempt is a matter of time.
+    Waiting,
+}
+
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entry").field("address", &self.address).field("attempt", &self.attempt).finish_non_exhaustive()
+    }
+}
+
+impl Entry {
+    /// Whether a connection is on its way.
+    pub(super) fn is_under_way(&self) -> bool {
+        matches!(self.stage, Stage::Resolving | Stage::Dialling(..))
+    }
+}
+
+/// Keeps a client; a key of nobody if there are four million.
+pub(super) fn insert(entry: Entry) -> Key {
+    let inserted = clients().with(|table| table.insert(entry));
+    inserted.unwrap_or(Key { slot: u32::MAX, generation: u32::MAX })
+}
+
+pub(super) fn with<R>(key: Key, f: impl FnOnce(&mut Entry) -> R) -> Option<R> {
+    clients().with(|table| Some(f(table.get_mut(key)?)))
+}
+
+/// Forgets a client with all that waited for it, which is user code.
+pub(super) fn forget(key: Key) {
+    let entry = clients().with(|table| table.remove(key));
+    callback::discard(entry);
+}
+
+/// At the end of a loop: nothing of this thread's clients stays.
+pub(crate) fn clear() {
+    callback::discard_all(clients().with(Table::clear));
+}
+
+fn clients() -> &'static Shared<Table<Entry>> {
+    CLIENTS.with(Leaked::get)
+}
