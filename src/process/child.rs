@@ -32,11 +32,15 @@ pub(super) fn run(control: UnixStream) -> Result<()> {
     channel::give(&control, &hello, &[]).map_err(gone)?;
     let (order, descriptors) = channel::take(&control, Order::descriptors).map_err(gone)?;
     let lifeline = take_part(&order, descriptors).ok_or_else(|| gone(ErrorKind::UnexpectedEof.into()))?;
-    watchdog::spawn(callback::pulse(), watchdog::limit(), lifeline).map_err(gone)?;
     let channel = Channel::new(control).map_err(gone)?;
     MASTER.with(|master| master.with(|master| *master = Some(channel)));
     stop::leave_queue(true);
-    let ended = run::run(account::change, || {
+    let watch = || {
+        account::change()?;
+        // A thread that ran before would keep the rights of who has started the app.
+        Ok(watchdog::spawn(callback::pulse(), watchdog::limit(), lifeline).map_err(gone)?)
+    };
+    let ended = run::run(watch, || {
         register().map_err(gone)?;
         tell(&FromWorker::Ready);
         Ok(())
