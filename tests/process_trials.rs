@@ -4,7 +4,7 @@ mod outside;
 
 use std::fs;
 
-use outside::{Program, children_of};
+use outside::{Process, Program, children_of, eventually};
 
 #[test]
 fn workers_of_a_master_run_as_the_user_that_the_app_wants() {
@@ -21,4 +21,30 @@ fn workers_of_a_master_run_as_the_user_that_the_app_wants() {
     });
     assert_eq!(users.collect::<Vec<_>>(), ["\t65534\t65534\t65534\t65534"; 2]);
     assert_eq!(program.run(&["stop"]).0, 0);
+}
+
+#[test]
+fn who_asks_while_workers_start_does_not_end_them() {
+    let program = Program::new("trials").with("PAUSE", "0.3");
+    let process = start(&program);
+    let (code, text, errors) = program.run(&["status"]);
+    assert!(code == 0 && text.contains("[busy]"), "{text}{errors}");
+    process.line_after("worker ");
+    process.signal("TERM");
+    assert!(process.wait().0.success());
+}
+
+#[test]
+fn who_stops_while_workers_start_waits_for_none() {
+    let program = Program::new("trials").with("PAUSE", "60");
+    let process = start(&program);
+    assert_eq!(program.run(&["stop"]).0, 0);
+    assert!(process.wait().0.success());
+}
+
+/// An app whose workers have been started.
+fn start(program: &Program) -> Process {
+    let process = Process::start(&mut program.command(&["start"]));
+    eventually("it has workers", || children_of(process.id()).len() == 2);
+    process
 }

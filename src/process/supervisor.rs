@@ -231,7 +231,8 @@ impl Supervisor {
             return;
         }
         let place = self.places.iter().find(|place| place.pid == Some(pid));
-        let Some((place, process)) = place.zip(self.processes.get(&pid)) else { return };
+        let process = self.processes.get(&pid).filter(|process| process.state == State::Starting);
+        let Some((place, process)) = place.zip(process) else { return };
         if let Some(group) = self.groups.get(place.group) {
             hands.assign(pid, &self.plan, &Assigned { group, id: place.id, number: process.number });
         }

@@ -1,5 +1,5 @@
-//! A program with a master that tests bring into trouble: `PAUSE` seconds before it makes its workers, which run as
-//! `ACCOUNT`.
+//! A program with a master that tests bring into trouble. What others have started of it waits `PAUSE` seconds before it
+//! makes its workers, which run as `ACCOUNT`.
 
 use std::time::Duration;
 
@@ -8,7 +8,9 @@ use workerman::{Http, Worker};
 fn main() -> workerman::Result<()> {
     env_logger::init();
     let variable = |name| std::env::var(name).unwrap_or_default();
-    std::thread::sleep(Duration::from_secs_f64(variable("PAUSE").parse().unwrap_or(0.0)));
+    if std::env::var_os("WORKERMAN_CONTROL").is_some() {
+        std::thread::sleep(Duration::from_secs_f64(variable("PAUSE").parse().unwrap_or(0.0)));
+    }
     let worker = Worker::<Http>::new(&variable("ADDRESS"));
     worker.set_count(2);
     worker.set_user(&variable("ACCOUNT"));

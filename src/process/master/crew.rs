@@ -49,9 +49,9 @@ impl Crew {
         Self { registry, images, links: BTreeMap::new(), sockets }
     }
 
-    /// A process says no more, or nonsense: if it lives on, nobody can tell it anything.
+    /// A process that waits for its order would take anything else for that, so it is told nothing before.
     pub(super) fn send(&mut self, pid: u32, message: ToWorker) {
-        if let Some(link) = self.links.get_mut(&pid)
+        if let Some(link) = self.links.get_mut(&pid).filter(|link| link.has_order())
             && let Err(error) = link.channel.send(&message)
         {
             log::debug!("pid {pid} cannot be told {message:?}: {error}");
@@ -88,7 +88,7 @@ impl Crew {
             workers.push(Share { index: *index, id, sockets: share.len(), budget });
             sockets.extend(share);
         }
-        let Some(link) = self.links.get_mut(&pid) else { return Ok(()) };
+        let Some(link) = self.links.get_mut(&pid).filter(|link| !link.has_order()) else { return Ok(()) };
         let (ours, theirs) = UnixStream::pair()?;
         let mut descriptors = vec![theirs.as_fd()];
         descriptors.extend(sockets);
@@ -117,7 +117,11 @@ impl Hands for Crew {
     }
 
     fn retire(&mut self, pid: u32, why: Why) {
-        self.send(pid, ToWorker::Retire(why));
+        match self.links.get(&pid).is_some_and(Link::has_order) {
+            true => self.send(pid, ToWorker::Retire(why)),
+            // It has served nobody yet.
+            false => self.kill(pid),
+        }
     }
 
     fn kill(&mut self, pid: u32) {

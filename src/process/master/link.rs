@@ -25,6 +25,11 @@ impl Link {
     pub(super) fn new(channel: Channel) -> Self {
         Self { channel, lifeline: None, last: None, is_silent: false }
     }
+
+    /// Whether the process has been told what it is to do.
+    pub(super) fn has_order(&self) -> bool {
+        self.lifeline.is_some()
+    }
 }
 
 /// Lines of text, one way.

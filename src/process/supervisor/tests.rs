@@ -357,3 +357,13 @@ fn an_end_is_told_as_php_does_and_so_that_one_understands_it() {
         assert_eq!(status_text(status), text);
     }
 }
+
+#[test]
+fn who_says_hello_when_all_stop_gets_no_order() {
+    let plan = plan(&[worker("web", 1)]);
+    let (mut supervisor, mut notes) = (Supervisor::new(plan.clone(), LIMITS), Notes::default());
+    supervisor.start(0, &mut notes);
+    supervisor.stop(How::Gracefully, 0, &mut notes);
+    supervisor.hello(1, &plan, 0, &mut notes);
+    notes.are(&["spawn Own web 1", "retire 1 Stop(Gracefully)"]);
+}
