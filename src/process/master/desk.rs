@@ -140,6 +140,13 @@ impl Desk {
         screens::status_as(&status, question == Question::StatusJson)
     }
 
+    /// Says no.
+    pub(super) fn refuse(&mut self, peer: usize, reason: &str) {
+        if let Some(control) = &mut self.control {
+            control.answer(peer, &Answer { is_good: false, text: reason.to_owned() });
+        }
+    }
+
     /// Tells those who have asked for a reload what has become of it.
     pub(super) fn answer_reload(&mut self, reloaded: &Reloaded) {
         let asked = self.pending.extract_if(.., |pending| pending.question == Question::Reload);

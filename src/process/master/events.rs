@@ -40,7 +40,8 @@ impl Master {
         for signal in arrived {
             match signal {
                 SIGCHLD => self.reap(),
-                _ if RELOADING.contains(&signal) => self.reload(),
+                // Why not is in the log.
+                _ if RELOADING.contains(&signal) => drop(self.reload()),
                 _ => {
                     log::info!("{}", lines().received(signals::name(signal)));
                     let how = self.meaning.of(signal, monotonic());
@@ -57,8 +58,10 @@ impl Master {
             Question::Status | Question::StatusJson => ToWorker::TellStatus,
             Question::Connections => ToWorker::TellConnections,
             Question::Reload => {
-                self.desk.begin(peer, question, BTreeSet::new(), now);
-                return self.reload();
+                return match self.reload() {
+                    Ok(()) => self.desk.begin(peer, question, BTreeSet::new(), now),
+                    Err(reason) => self.desk.refuse(peer, reason),
+                };
             }
         };
         for pid in &everybody {

@@ -153,7 +153,8 @@ impl Master {
                     Err(reason) => log::error!("the reload is refused: {reason}"),
                 }
                 self.tell_manager(Notifier::ready);
-                if reloaded == Ok(true) {
+                // Who stops would be forgotten by the program that takes over.
+                if reloaded == Ok(true) && !self.supervisor.is_stopping() {
                     return self.renew();
                 }
                 self.desk.answer_reload(&reloaded);
@@ -182,11 +183,13 @@ impl Master {
         self.supervisor.stop(how, monotonic(), &mut self.crew);
     }
 
-    fn reload(&mut self) {
+    fn reload(&mut self) -> Result<(), &'static str> {
         log::info!("{}", lines().reloading());
+        self.supervisor.may_reload().inspect_err(|reason| log::error!("the reload is refused: {reason}"))?;
         self.tell_manager(|notifier| notifier.reloading(Duration::from_nanos(monotonic())));
         callbacks::master_reload();
         self.supervisor.reload(monotonic(), &mut self.crew);
+        Ok(())
     }
 
     /// Takes in who has ended. As process 1 the master is handed the orphans of all others, too.

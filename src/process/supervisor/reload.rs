@@ -33,14 +33,7 @@ impl Supervisor {
     /// Begins to replace the processes by those of the program on the disk. What becomes of it is told by
     /// [`take_reloaded`](Self::take_reloaded).
     pub(crate) fn reload(&mut self, now: u64, hands: &mut impl Hands) {
-        let refused = match (self.stopping, &self.reload, self.came_up) {
-            (Some(_), _, _) => Some("the app stops"),
-            (_, Some(_), _) => Some("a reload is going on"),
-            (_, _, false) => Some("the app is starting"),
-            _ => None,
-        };
-        if let Some(reason) = refused {
-            self.reloaded = Some(Err(reason.to_owned()));
+        if self.may_reload().is_err() {
             return;
         }
         let Some(first) = self.groups.iter().find(|group| group.reloadable) else {
@@ -57,6 +50,17 @@ impl Supervisor {
                 self.reload = Some(Reload { deadline, scout, told: None, places: Vec::new() });
             }
             Err(error) => self.reloaded = Some(Err(format!("the new program cannot be started: {error}"))),
+        }
+    }
+
+    /// Whether a reload can begin now, or why not. One of which nobody has asked what became of it goes on.
+    pub(crate) fn may_reload(&self) -> Result<(), &'static str> {
+        let goes_on = self.reload.is_some() || self.reloaded.is_some();
+        match (self.stopping, goes_on, self.came_up) {
+            (Some(_), _, _) => Err("the app stops"),
+            (_, true, _) => Err("a reload is going on"),
+            (_, _, false) => Err("the app is starting"),
+            _ => Ok(()),
         }
     }
 

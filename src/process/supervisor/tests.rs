@@ -293,13 +293,26 @@ fn a_reload_that_has_no_place_is_refused() {
     let plan = plan(&[worker("web", 1)]);
     let (mut supervisor, mut notes) = running(&plan);
     supervisor.reload(0, &mut notes);
+    assert_eq!(supervisor.may_reload(), Err("a reload is going on"));
     supervisor.reload(0, &mut notes);
-    assert_eq!(supervisor.take_reloaded(), Some(Err("a reload is going on".to_owned())));
+    assert_eq!(supervisor.take_reloaded(), None, "the first one goes on");
     assert!(supervisor.is_reloading());
     supervisor.stop(How::Plainly, 0, &mut notes);
     assert_eq!(supervisor.take_reloaded(), Some(Err("the app stops".to_owned())));
+    assert_eq!(supervisor.may_reload(), Err("the app stops"));
     supervisor.reload(0, &mut notes);
-    assert_eq!(supervisor.take_reloaded(), Some(Err("the app stops".to_owned())));
+    assert!(!supervisor.is_reloading());
+}
+
+#[test]
+fn a_reload_that_is_done_and_not_yet_told_of_is_not_overtaken_by_another() {
+    let plan = plan(&[worker("web", 1)]);
+    let (mut supervisor, mut notes) = running(&plan);
+    supervisor.reload(0, &mut notes);
+    come_up(&mut supervisor, 2, &plan, &mut notes);
+    supervisor.reload(0, &mut notes);
+    assert!(!supervisor.is_reloading(), "its process would be nobody's in the program that takes over");
+    assert_eq!((supervisor.take_reloaded(), supervisor.may_reload()), (Some(Ok(true)), Ok(())));
 }
 
 #[test]
