@@ -111,6 +111,11 @@ impl Control {
         received.messages
     }
 
+    /// Whether a peer is there.
+    pub(crate) fn has(&self, peer: usize) -> bool {
+        self.peers.contains(peer)
+    }
+
     /// Answers a peer.
     pub(crate) fn answer(&mut self, peer: usize, answer: &Answer) {
         if let Some(found) = self.peers.get_mut(peer)

@@ -61,7 +61,14 @@ impl Desk {
                 control.accept(registry, |peer| Token(FIRST_PEER + peer));
                 Vec::new()
             }
-            Some(peer) => control.questions(peer).into_iter().map(|question| (peer, question)).collect(),
+            Some(peer) => {
+                let questions = control.questions(peer);
+                if !control.has(peer) {
+                    // The next one may get its number, and none of its answers.
+                    self.pending.retain(|pending| pending.peer != peer);
+                }
+                questions.into_iter().map(|question| (peer, question)).collect()
+            }
         }
     }
 
@@ -72,22 +79,19 @@ impl Desk {
         self.pending.push(Pending { peer, question, waiting: asked, due, processes, connections });
     }
 
-    /// A process has told.
+    /// A process has told. Who is not waited for, or has told already, is not heard.
     pub(super) fn told(&mut self, pid: u32, told: &FromWorker) {
         for pending in &mut self.pending {
-            let is_answer = match told {
-                FromWorker::Status(rows) if pending.question.is_status() => {
+            match told {
+                FromWorker::Status(rows) if pending.question.is_status() && pending.waiting.remove(&pid) => {
                     pending.processes.extend(rows.iter().map(|row| ProcessStatus { pid, ..row.clone() }));
-                    true
                 }
-                FromWorker::Connections(rows) if pending.question == Question::Connections => {
+                FromWorker::Connections(rows)
+                    if pending.question == Question::Connections && pending.waiting.remove(&pid) =>
+                {
                     pending.connections.extend(rows.iter().map(|row| ConnectionStatus { pid, ..row.clone() }));
-                    true
                 }
-                _ => false,
-            };
-            if is_answer {
-                pending.waiting.remove(&pid);
+                _ => {}
             }
         }
     }
@@ -173,5 +177,25 @@ impl Desk {
     /// When [`answer_due`](Self::answer_due) has something to do.
     pub(super) fn next_due(&self) -> Option<u64> {
         self.pending.iter().map(|pending| pending.due).min().filter(|due| *due < u64::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_tells_twice_stands_there_once() {
+        let mut desk = Desk::new(None, SystemTime::UNIX_EPOCH, false);
+        let both = BTreeSet::from([1, 2]);
+        desk.begin(0, Question::Status, both.clone(), 0);
+        desk.begin(1, Question::Status, both, 0);
+        let rows = || FromWorker::Status(vec![ProcessStatus::default()]);
+        for pid in [1, 1, 3] {
+            desk.told(pid, &rows());
+        }
+        for pending in &desk.pending {
+            assert_eq!((pending.processes.len(), &pending.waiting), (1, &BTreeSet::from([2])));
+        }
     }
 }
