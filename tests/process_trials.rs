@@ -42,6 +42,25 @@ fn who_stops_while_workers_start_waits_for_none() {
     assert!(process.wait().0.success());
 }
 
+#[test]
+fn signals_that_come_while_the_master_becomes_a_new_program_are_obeyed_then() {
+    let program = Program::new("trials").with("PAUSE", "0.2");
+    let process = start(&program);
+    process.line_after("worker ");
+    process.line_after("worker ");
+    // It is refused while the app starts.
+    eventually("it becomes a new program", || {
+        process.signal("USR1");
+        let stdin = fs::read_link(format!("/proc/{}/fd/0", process.id()));
+        stdin.is_ok_and(|stdin| stdin.to_string_lossy().starts_with("socket:"))
+    });
+    process.signal("USR2");
+    process.signal("TERM");
+    let (status, errors) = process.wait();
+    assert!(status.success(), "{status}: {errors}");
+    assert!(!program.pid_file().exists());
+}
+
 /// An app whose workers have been started.
 fn start(program: &Program) -> Process {
     let process = Process::start(&mut program.command(&["start"]));

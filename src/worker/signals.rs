@@ -6,7 +6,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
+use nix::sys::signal::{SigSet, Signal};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGPIPE, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::flag;
 pub(crate) use signal_hook_mio::v1_0::Signals;
 
@@ -66,6 +67,33 @@ pub(crate) fn take(others: &[i32]) -> Result<Option<(Signals, Guard)>, Error> {
     }
     ENDED.store(false, Ordering::Relaxed);
     Ok(Some((Signals::new(wanted).map_err(failed)?, Guard)))
+}
+
+/// Has the system hold back those that stop and reload, also for the program that this process is about to become: until
+/// that takes them, each would end it.
+pub(crate) fn hold_back() -> Result<(), Error> {
+    changed(held_back().thread_block())
+}
+
+/// Lets those come that were held back, if any.
+pub(crate) fn let_through() -> Result<(), Error> {
+    changed(held_back().thread_unblock())
+}
+
+/// A process that has failed to become another program is left without what keeps a broken pipe from ending it.
+pub(crate) fn survive_broken_pipes() {
+    if let Err(error) = flag::register(SIGPIPE, Arc::default()) {
+        log::error!("a broken pipe will end this process: {error}");
+    }
+}
+
+fn held_back() -> SigSet {
+    let numbers = STOPPING.into_iter().map(|(signal, _)| signal).chain(RELOADING);
+    numbers.filter_map(|number| Signal::try_from(number).ok()).collect()
+}
+
+fn changed(result: nix::Result<()>) -> Result<(), Error> {
+    result.map_err(|errno| failed(errno.into()))
 }
 
 fn failed(source: std::io::Error) -> Error {

@@ -34,7 +34,8 @@ impl Master {
         }
     }
 
-    fn hear_signals(&mut self) {
+    /// Does what the signals say that have come.
+    pub(super) fn hear_signals(&mut self) {
         let arrived: Vec<i32> =
             self.signals.as_mut().map(|(signals, _)| signals.pending().collect()).unwrap_or_default();
         for signal in arrived {

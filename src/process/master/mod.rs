@@ -153,8 +153,7 @@ impl Master {
                     Err(reason) => log::error!("the reload is refused: {reason}"),
                 }
                 self.tell_manager(Notifier::ready);
-                // Who stops would be forgotten by the program that takes over.
-                if reloaded == Ok(true) && !self.supervisor.is_stopping() {
+                if reloaded == Ok(true) {
                     return self.renew();
                 }
                 self.desk.answer_reload(&reloaded);

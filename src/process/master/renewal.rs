@@ -25,7 +25,7 @@ use crate::process::plan::{ListenPlace, Plan};
 use crate::process::settings::Settings;
 use crate::process::supervisor::{Snapshot, Supervisor};
 use crate::process::wire::wire_struct;
-use crate::worker::{Bound, Which};
+use crate::worker::{Bound, Which, signals};
 
 /// So long the system may take with what is put into the socket.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -77,17 +77,34 @@ impl messages::Kept for Kept {
 }
 
 impl Master {
-    /// Becomes the program on the disk. Comes back only if that fails.
+    /// Becomes the program on the disk. Comes back only if that fails, or if there is something else to do first.
     pub(super) fn renew(mut self) -> Self {
+        if let Err(error) = signals::hold_back() {
+            log::error!("a signal may be missed: {error}");
+        }
+        // What has come by now is known to nobody else; what comes from here on waits for the program that takes over.
+        self.hear_signals();
+        if self.supervisor.may_reload().is_ok() {
+            self.become_new();
+        } else {
+            self.desk.answer_reload(&Ok(true));
+        }
+        if let Err(error) = signals::let_through() {
+            log::error!("no signal will come any more: {error}");
+        }
+        self
+    }
+
+    fn become_new(&mut self) {
         let waiting = self.desk.take_who_reload();
-        let Err(error) = self.execute(&waiting) else { return self };
+        let Err(error) = self.execute(&waiting) else { return };
+        signals::survive_broken_pipes();
         let text = format!("the workers are new, but the master cannot become the new program: {error}");
         log::error!("{text}");
         for mut channel in waiting {
             // Whoever asked may be gone.
             let _ = channel.send(&Answer { is_good: false, text: text.clone() });
         }
-        self
     }
 
     fn execute(&mut self, waiting: &[Channel]) -> io::Result<()> {
@@ -173,6 +190,7 @@ impl Master {
         let supervisor = Supervisor::resume(kept.supervisor, limits());
         let files = Files { pid_file, control: None };
         let mut master = Self::with(poll, crew, supervisor, desk, files, kept.manner)?;
+        signals::let_through()?;
         for socket in waiting {
             let socket = UnixStream::from(socket);
             // Whoever asked may be gone.
