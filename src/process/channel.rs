@@ -17,6 +17,8 @@ use super::wire::{self, Wire};
 
 /// Bytes of a message at most: the table of a few hundred thousand connections.
 pub(crate) const LONGEST: usize = 64 << 20;
+/// Messages that come at once at most: who says more is not waiting for what it is told.
+const MOST: usize = 1024;
 /// Descriptors in one packet; the system takes 253.
 const PACKET: usize = 64;
 /// Bytes before a message.
@@ -103,14 +105,19 @@ impl Channel {
         self.outgoing.is_empty()
     }
 
-    /// Takes all that has come.
+    /// Takes all that has come. Who goes on while it is taken, beyond what anybody has to say, talks nonsense.
     pub(crate) fn receive<T: Wire>(&mut self) -> Received<T> {
         let mut messages = Vec::new();
         let mut buffer = [0; 16 * 1024];
+        let mut taken = 0;
         let end = loop {
+            if taken > 2 * LONGEST || messages.len() > MOST {
+                break Some(nonsense());
+            }
             match self.stream.read(&mut buffer) {
                 Ok(0) => break Some(ErrorKind::UnexpectedEof.into()),
                 Ok(count) => {
+                    taken += count;
                     self.incoming.extend_from_slice(buffer.get(..count).unwrap_or_default());
                     if let Err(error) = self.take_whole(&mut messages) {
                         break Some(error);
@@ -281,6 +288,24 @@ mod tests {
             other.write_all(&bytes).expect("it is sent");
             assert!(channel.receive::<String>().end.is_some());
         }
+    }
+
+    #[test]
+    fn who_talks_without_end_is_not_listened_to_for_ever() {
+        let (one, mut other) = pair();
+        let mut channel = Channel::new(one).expect("a channel");
+        let talks = std::thread::spawn(move || {
+            let words: Vec<u8> = std::iter::repeat_n(framed(&true), 100).flatten().collect();
+            while other.write_all(&words).is_ok() {}
+        });
+        let mut ended = false;
+        while !ended {
+            let received = channel.receive::<bool>();
+            assert!(received.messages.len() < 2 * MOST + 16 * 1024);
+            ended = received.end.is_some();
+        }
+        drop(channel);
+        talks.join().expect("it ends");
     }
 
     #[test]

@@ -79,12 +79,13 @@ impl Desk {
         self.pending.push(Pending { peer, question, waiting: asked, due, processes, connections });
     }
 
-    /// A process has told. Who is not waited for, or has told already, is not heard.
-    pub(super) fn told(&mut self, pid: u32, told: &FromWorker) {
+    /// A process of an app with so many workers has told. Who is not waited for, or has told already, is not heard.
+    pub(super) fn told(&mut self, pid: u32, told: &FromWorker, workers: usize) {
         for pending in &mut self.pending {
             match told {
                 FromWorker::Status(rows) if pending.question.is_status() && pending.waiting.remove(&pid) => {
-                    pending.processes.extend(rows.iter().map(|row| ProcessStatus { pid, ..row.clone() }));
+                    let rows = rows.iter().take(workers);
+                    pending.processes.extend(rows.map(|row| ProcessStatus { pid, ..row.clone() }));
                 }
                 FromWorker::Connections(rows)
                     if pending.question == Question::Connections && pending.waiting.remove(&pid) =>
@@ -185,14 +186,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_tells_twice_stands_there_once() {
+    fn who_tells_more_than_is_asked_stands_there_once() {
         let mut desk = Desk::new(None, SystemTime::UNIX_EPOCH, false);
         let both = BTreeSet::from([1, 2]);
         desk.begin(0, Question::Status, both.clone(), 0);
         desk.begin(1, Question::Status, both, 0);
-        let rows = || FromWorker::Status(vec![ProcessStatus::default()]);
+        let rows = FromWorker::Status(vec![ProcessStatus::default(); 1000]);
         for pid in [1, 1, 3] {
-            desk.told(pid, &rows());
+            desk.told(pid, &rows, 1);
         }
         for pending in &desk.pending {
             assert_eq!((pending.processes.len(), &pending.waiting), (1, &BTreeSet::from([2])));

@@ -6,6 +6,7 @@ use mio::Token;
 use signal_hook::consts::SIGCHLD;
 
 use super::crew::{channel_token, lifeline_token};
+use super::link::printable;
 use super::{Master, SIGNALS, desk};
 use crate::process::messages::{FromWorker, LANGUAGE, Question, ToWorker};
 use crate::process::place::lines;
@@ -104,13 +105,16 @@ impl Master {
             }
             FromWorker::Hello(hello) => self.supervisor.hello(pid, &hello.plan, now, &mut self.crew),
             FromWorker::Ready => self.supervisor.ready(pid, now, &mut self.crew),
-            FromWorker::Failed(reason) => self.supervisor.failed(pid, reason, &mut self.crew),
+            FromWorker::Failed(reason) => self.supervisor.failed(pid, printable(&reason), &mut self.crew),
             FromWorker::LastFailure(text) => {
                 if let Some(link) = self.crew.links.get_mut(&pid) {
-                    link.last = Some(text);
+                    link.keep(&text);
                 }
             }
-            FromWorker::Status(_) | FromWorker::Connections(_) => self.desk.told(pid, &message),
+            FromWorker::Status(_) | FromWorker::Connections(_) => {
+                let workers = self.supervisor.plan().workers.len();
+                self.desk.told(pid, &message, workers);
+            }
         }
     }
 

@@ -5,10 +5,13 @@ use std::io::{self, ErrorKind, Read};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 
+use crate::callback::cut;
 use crate::process::channel::Channel;
 
 /// Bytes of a line on the lifeline at most.
 const LONGEST: usize = 4096;
+/// Lines that are taken at a time. The rest is taken with the next one.
+const MOST: usize = 64;
 
 #[derive(Debug)]
 pub(super) struct Link {
@@ -24,6 +27,11 @@ pub(super) struct Link {
 impl Link {
     pub(super) fn new(channel: Channel) -> Self {
         Self { channel, lifeline: None, last: None, is_silent: false }
+    }
+
+    /// Keeps what the process tells of itself, however much that is.
+    pub(super) fn keep(&mut self, text: &str) {
+        self.last = Some(printable(cut(text, LONGEST)));
     }
 
     /// Whether the process has been told what it is to do.
@@ -53,14 +61,15 @@ impl Lifeline {
     pub(super) fn lines(&mut self) -> Vec<String> {
         let mut lines = Vec::new();
         let mut buffer = [0; 1024];
-        loop {
+        while lines.len() < MOST {
             match self.stream.read(&mut buffer) {
-                Ok(0) => return lines,
+                Ok(0) => break,
                 Ok(count) => self.take(buffer.get(..count).unwrap_or_default(), &mut lines),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(_) => return lines,
+                Err(_) => break,
             }
         }
+        lines
     }
 
     fn take(&mut self, bytes: &[u8], lines: &mut Vec<String>) {
@@ -69,10 +78,15 @@ impl Lifeline {
             let is_whole = part.ends_with(b"\n");
             self.text.extend(part.iter().filter(|byte| **byte != b'\n').take(room));
             if is_whole {
-                lines.push(String::from_utf8_lossy(&std::mem::take(&mut self.text)).into_owned());
+                lines.push(printable(&String::from_utf8_lossy(&std::mem::take(&mut self.text))));
             }
         }
     }
+}
+
+/// What a process says is the text of one line in the log: no further ones, and nothing that moves a terminal's cursor.
+pub(super) fn printable(text: &str) -> String {
+    text.replace(char::is_control, " ")
 }
 
 impl AsFd for Lifeline {

@@ -40,7 +40,9 @@ pub fn status_as(found: &Status, json: bool) -> String {
 /// The longest of a column, and not less than PHP's least.
 fn width<'a>(values: impl Iterator<Item = &'a str>) -> usize {
     const LEAST: usize = 8;
-    values.map(|value| value.chars().count()).max().unwrap_or(0).max(LEAST)
+    // A name beyond it stands out of its column. The names are what processes say, which may be anything.
+    const MOST: usize = 256;
+    values.map(|value| value.chars().count()).max().unwrap_or(0).clamp(LEAST, MOST)
 }
 
 /// PHP's `str_pad` on both sides: what is odd goes to the right.

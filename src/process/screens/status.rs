@@ -170,13 +170,13 @@ fn total(processes: &[ProcessStatus]) -> Counts {
     let mut seen = BTreeSet::new();
     for (pid, counts) in processes.iter().filter_map(|process| Some((process.pid, process.counts?))) {
         if seen.insert(pid) {
-            sum.memory += counts.memory;
-            sum.send_fail += counts.send_fail;
-            sum.timers += counts.timers;
-            sum.total_request += counts.total_request;
-            sum.qps += counts.qps;
+            sum.memory = sum.memory.saturating_add(counts.memory);
+            sum.send_fail = sum.send_fail.saturating_add(counts.send_fail);
+            sum.timers = sum.timers.saturating_add(counts.timers);
+            sum.total_request = sum.total_request.saturating_add(counts.total_request);
+            sum.qps = sum.qps.saturating_add(counts.qps);
         }
-        sum.connections += counts.connections;
+        sum.connections = sum.connections.saturating_add(counts.connections);
     }
     sum
 }
@@ -210,6 +210,25 @@ fn decimal(hundredths: u128) -> String {
 mod tests {
     use super::*;
 
+    fn look(totals: &[(u32, Option<u64>)]) -> Status {
+        Status {
+            daemon: false,
+            versions: Versions { workerman: String::new(), language: String::new(), system: String::new() },
+            started: String::new(),
+            uptime: 0,
+            load_average: None,
+            workers: Vec::new(),
+            processes: totals
+                .iter()
+                .map(|(pid, total)| ProcessStatus {
+                    pid: *pid,
+                    counts: total.map(|total_request| Counts { total_request, ..Counts::default() }),
+                    ..ProcessStatus::default()
+                })
+                .collect(),
+        }
+    }
+
     #[test]
     fn numbers_read_as_in_php() {
         const MEGABYTE: u64 = 1024 * 1024;
@@ -231,27 +250,24 @@ mod tests {
 
     #[test]
     fn messages_by_the_second_are_what_came_since_the_look_before() {
-        let look = |totals: &[(u32, Option<u64>)]| Status {
-            daemon: false,
-            versions: Versions { workerman: String::new(), language: String::new(), system: String::new() },
-            started: String::new(),
-            uptime: 0,
-            load_average: None,
-            workers: Vec::new(),
-            processes: totals
-                .iter()
-                .map(|(pid, total)| ProcessStatus {
-                    pid: *pid,
-                    counts: total.map(|total_request| Counts { total_request, ..Counts::default() }),
-                    ..ProcessStatus::default()
-                })
-                .collect(),
-        };
         let before = look(&[(1, Some(10)), (2, Some(10)), (3, None), (4, Some(10))]);
         let mut now = look(&[(1, Some(30)), (2, Some(9)), (3, Some(5)), (4, None), (5, Some(7))]);
         now.set_qps(&before, 2);
         let qps: Vec<_> = now.processes.iter().map(|process| process.counts.map(|counts| counts.qps)).collect();
         assert_eq!(qps, [Some(10), Some(0), Some(0), None, Some(0)]);
+    }
+
+    #[test]
+    fn whatever_a_process_says_there_is_a_screen() {
+        let most =
+            Counts { memory: u64::MAX, connections: u64::MAX, send_fail: 1, timers: 1, total_request: 1, qps: 1 };
+        let process =
+            |pid| ProcessStatus { pid, name: "x".repeat(70_000), counts: Some(most), ..ProcessStatus::default() };
+        let processes = vec![process(7), process(8)];
+        assert_eq!(total(&processes).memory, u64::MAX);
+        let rows = processes.clone();
+        let shown = status(&Status { processes: rows, ..look(&[]) });
+        assert!(shown.contains(&processes[0].name));
     }
 
     #[test]
