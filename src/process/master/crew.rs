@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 
 use mio::{Interest, Registry, Token};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process};
 
 use super::Kept;
 use super::link::{Lifeline, Link};
@@ -37,6 +37,11 @@ pub(super) struct Listening {
 /// The control socket of a process.
 pub(super) fn channel_token(pid: u32) -> Token {
     Token(pid as usize * 2)
+}
+
+/// The system's name for a process.
+pub(super) fn as_pid(pid: u32) -> Option<Pid> {
+    i32::try_from(pid).ok().and_then(Pid::from_raw)
 }
 
 /// The lifeline of a process.
@@ -71,9 +76,14 @@ impl Crew {
 
     fn spawn_linked(&mut self, image: Image, title: &str) -> io::Result<u32> {
         let (pid, control) = self.images.spawn(image, title)?;
-        channel::give(&control, &Role::<Kept>::Worker, &[])?;
-        self.adopt(pid, Link::new(Channel::new(control)?))?;
-        Ok(pid)
+        let linked = channel::give(&control, &Role::<Kept>::Worker, &[])
+            .and_then(|()| self.adopt(pid, Link::new(Channel::new(control)?)));
+        if linked.is_err() {
+            // Nobody else knows of it.
+            self.kill(pid);
+            let _ = rustix::process::waitpid(as_pid(pid), WaitOptions::empty());
+        }
+        linked.map(|()| pid)
     }
 
     fn order(&mut self, pid: u32, plan: &Plan, assigned: &Assigned<'_>) -> io::Result<()> {
@@ -126,7 +136,7 @@ impl Hands for Crew {
 
     fn kill(&mut self, pid: u32) {
         // Whoever is gone already has not been waited for yet, so the number is still its own.
-        if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
+        if let Some(pid) = as_pid(pid) {
             let _ = kill_process(pid, Signal::KILL);
         }
     }

@@ -14,7 +14,7 @@ use std::fmt;
 use std::time::Duration;
 
 use mio::{Events, Interest, Poll, Token};
-use rustix::process::{Pid, WaitOptions, WaitStatus};
+use rustix::process::{WaitId, WaitIdOptions, WaitOptions, WaitStatus};
 use signal_hook::consts::SIGCHLD;
 
 use super::callbacks;
@@ -31,7 +31,7 @@ use crate::reactor::{self, monotonic};
 use crate::worker::signals::{self, Guard, RELOADING, Signals};
 use crate::worker::stop::{How, Meaning};
 use crate::worker::{Bound, Which};
-use crew::{Crew, Listening};
+use crew::{Crew, Listening, as_pid};
 use desk::Desk;
 
 pub(super) use renewal::Kept;
@@ -195,11 +195,15 @@ impl Master {
     fn reap(&mut self) {
         let ours: Vec<u32> = self.crew.links.keys().copied().collect();
         for pid in ours {
-            let found = i32::try_from(pid).ok().and_then(Pid::from_raw);
-            if let Ok(Some((_, status))) = rustix::process::waitpid(found, WaitOptions::NOHANG)
-                && found.is_some()
-            {
-                self.ended(pid, status);
+            let Some(found) = as_pid(pid) else { continue };
+            let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+            if let Ok(Some(_)) = rustix::process::waitid(WaitId::Pid(found), look) {
+                // What it has said last. Until it is taken in the number is still its own, so it may be killed for that.
+                self.hear(pid);
+                self.hear_lifeline(pid);
+                if let Ok(Some((_, status))) = rustix::process::waitpid(Some(found), WaitOptions::NOHANG) {
+                    self.ended(pid, status);
+                }
             }
         }
         while std::process::id() == 1
@@ -210,9 +214,6 @@ impl Master {
     }
 
     fn ended(&mut self, pid: u32, status: WaitStatus) {
-        // What it has said last.
-        self.hear(pid);
-        self.hear_lifeline(pid);
         let last = self.crew.links.remove(&pid).and_then(|link| link.last);
         self.desk.gone(pid);
         let status = status.as_raw();
