@@ -102,6 +102,14 @@ impl Plan {
         Some((worker.transport.clone(), worker.address.clone(), before))
     }
 
+    /// Where a worker of this plan stands in another one: what has its name, its address, and as many like it before it.
+    pub(crate) fn index_in(&self, other: &Self, index: usize) -> Option<usize> {
+        let worker = self.workers.get(index)?;
+        let is_same = |found: &PlannedWorker| (&found.name, &found.address) == (&worker.name, &worker.address);
+        let before = self.workers.iter().take(index).filter(|found| is_same(found)).count();
+        other.workers.iter().enumerate().filter(|(_, found)| is_same(found)).nth(before).map(|(index, _)| index)
+    }
+
     /// How processes of this group are called in logs.
     pub(crate) fn name_of(&self, group: &Group) -> String {
         let names: Vec<&str> = self.of(group).map(|worker| &*worker.name).collect();

@@ -172,6 +172,12 @@ impl Supervisor {
             place
         };
         let filled: Vec<Place> = places(&groups).into_iter().map(filled).collect();
+        let is_new = |pid: u32| new.iter().any(|place| place.pid == Some(pid));
+        for (_, process) in self.processes.iter_mut().filter(|(pid, _)| !is_new(**pid)) {
+            process.workers = process.workers.iter().filter_map(|worker| self.plan.index_in(&plan, *worker)).collect();
+        }
+        let exits = std::mem::take(&mut self.exits).into_iter();
+        self.exits = exits.filter_map(|(worker, exits)| Some((self.plan.index_in(&plan, worker)?, exits))).collect();
         (self.plan, self.groups, self.places) = (plan, groups, filled);
         self.retire_others(now, hands);
         self.reloaded = Some(Ok(true));

@@ -380,3 +380,19 @@ fn who_says_hello_when_all_stop_gets_no_order() {
     supervisor.hello(1, &plan, 0, &mut notes);
     notes.are(&["spawn Own web 1", "retire 1 Stop(Gracefully)"]);
 }
+
+#[test]
+fn workers_that_have_changed_their_places_keep_what_is_known_of_them() {
+    let (stays, web) = (PlannedWorker { reloadable: false, ..worker("state", 2) }, worker("web", 2));
+    let (old, new) = (plan(&[stays.clone(), web.clone()]), plan(&[web, stays]));
+    let (mut supervisor, mut notes) = running(&old);
+    supervisor.exited(1, 9, 0, &mut notes);
+    come_up(&mut supervisor, 5, &old, &mut notes);
+    supervisor.reload(0, &mut notes);
+    [6, 7].into_iter().for_each(|pid| come_up(&mut supervisor, pid, &new, &mut notes));
+    assert_eq!(supervisor.take_reloaded(), Some(Ok(true)));
+    let workers: Vec<_> = supervisor.processes().map(|(pid, _, workers)| (pid, workers.to_vec())).collect();
+    // 3 and 4 are on their way out.
+    assert_eq!(workers, [(2, vec![1]), (3, vec![0]), (4, vec![0]), (5, vec![1]), (6, vec![0]), (7, vec![0])]);
+    assert_eq!((supervisor.exits(0), supervisor.exits(1)), (&[][..], &[Exit { status: 9, count: 1 }][..]));
+}
