@@ -61,6 +61,15 @@ fn is_in_use<T>(result: Result<T, Error>) -> bool {
 }
 
 #[test]
+fn of_too_few_sockets_every_process_has_one() {
+    let _simulation = Simulation::new();
+    let worker = Worker::<Tcp>::new(ANYWHERE);
+    worker.set_reuse_port(true);
+    let bound = bind(2);
+    assert_eq!((0..5).map(|slot| bound.share_of(slot, 5).len()).collect::<Vec<_>>(), [1; 5]);
+}
+
+#[test]
 fn port_0_is_one_port_for_all_processes() {
     let _simulation = Simulation::new();
     let worker = Worker::<Tcp>::new(ANYWHERE);

@@ -247,9 +247,10 @@ impl Bound {
     }
 
     /// The sockets of one of so many processes, which begin at 0. Of one for each, those that are too many since there are
-    /// fewer processes are somebody's too: the system goes on filling their queues.
+    /// fewer processes are somebody's too: the system goes on filling their queues. Of too few, some are several processes':
+    /// who has none would bind the address anew, in vain.
     pub fn share_of(&self, slot: usize, slots: usize) -> Vec<BorrowedFd<'_>> {
-        let slots = slots.max(1);
+        let slots = slots.min(self.sockets.len()).max(1);
         let is_mine = |index: usize| self.layout == Layout::One || index % slots == slot % slots;
         let sockets = self.sockets.iter().enumerate();
         sockets.filter(|(index, _)| is_mine(*index)).map(|(_, socket)| socket.as_fd()).collect()
