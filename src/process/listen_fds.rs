@@ -6,6 +6,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 
 use listenfd::ListenFd as Taker;
+use socket2::SockRef;
 
 use crate::worker::{Local, Which};
 
@@ -44,7 +45,7 @@ pub fn listen_fds(pid: u32, variable: impl Fn(&str) -> Option<String>) -> Vec<Li
 pub struct Inherited {
     /// Its `FileDescriptorName=`, `unknown` for none.
     pub name: String,
-    /// The socket; programs that this one starts do not get it.
+    /// The socket; it does not block, and programs that this one starts do not get it.
     pub socket: OwnedFd,
 }
 
@@ -84,12 +85,14 @@ pub fn close_unclaimed(sockets: Vec<Inherited>) {
     }
 }
 
-/// The crate tells what a descriptor is not, and leaves it then.
+/// The crate tells what a descriptor is not, and leaves it then. A manager's sockets block, unless it was told otherwise.
 fn take(taker: &mut Taker, index: usize) -> Option<OwnedFd> {
     let tcp = taker.take_tcp_listener(index).ok().flatten().map(OwnedFd::from);
     let unix = || taker.take_unix_listener(index).ok().flatten().map(OwnedFd::from);
     let stream = tcp.or_else(unix);
-    stream.or_else(|| taker.take_udp_socket(index).ok().flatten().map(OwnedFd::from))
+    let socket = stream.or_else(|| taker.take_udp_socket(index).ok().flatten().map(OwnedFd::from))?;
+    SockRef::from(&socket).set_nonblocking(true).ok()?;
+    Some(socket)
 }
 
 #[cfg(test)]
