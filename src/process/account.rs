@@ -9,6 +9,7 @@ use std::io;
 use rustix::process::{Gid, Uid};
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
+use super::logger;
 use crate::error::{Error, Result};
 use crate::worker::{Which, account};
 
@@ -39,13 +40,17 @@ fn change_to(user: &str, group: &str) -> io::Result<()> {
             "threads run already, and would keep the rights of the one who has started the app",
         ));
     }
-    if let Some(gid) = gid.map(Gid::from_raw) {
+    let (uid, gid) = (uid.map(Uid::from_raw), gid.map(Gid::from_raw));
+    if rustix::process::geteuid().is_root() {
+        logger::give_to(uid, gid);
+    }
+    if let Some(gid) = gid {
         let others = groups_of(&read("/etc/group"), &name_of(&read("/etc/passwd"), user));
         let groups: Vec<Gid> = others.into_iter().map(Gid::from_raw).chain([gid]).collect();
         set_thread_groups(&groups)?;
         set_thread_res_gid(gid, gid, gid)?;
     }
-    if let Some(uid) = uid.map(Uid::from_raw) {
+    if let Some(uid) = uid {
         set_thread_res_uid(uid, uid, uid)?;
     }
     Ok(())

@@ -28,23 +28,13 @@ thread_local! {
 /// Runs as the master orders over this socket, until it says so.
 pub(super) fn run(control: UnixStream) -> Result<()> {
     let hello = FromWorker::Hello(Hello { language: LANGUAGE, plan: plan::of_app() });
-    let gone = |source| Error::Loop { action: "hear its master", source };
     channel::give(&control, &hello, &[]).map_err(gone)?;
     let (order, descriptors) = channel::take(&control, Order::descriptors).map_err(gone)?;
     let lifeline = take_part(&order, descriptors).ok_or_else(|| gone(ErrorKind::UnexpectedEof.into()))?;
     let channel = Channel::new(control).map_err(gone)?;
     MASTER.with(|master| master.with(|master| *master = Some(channel)));
-    stop::leave_queue(true);
-    let watch = || {
-        account::change()?;
-        // A thread that ran before would keep the rights of who has started the app.
-        Ok(watchdog::spawn(callback::pulse(), watchdog::limit(), lifeline).map_err(gone)?)
-    };
-    let ended = run::run(watch, || {
-        register().map_err(gone)?;
-        tell(&FromWorker::Ready);
-        Ok(())
-    });
+    // All sockets are here, and there is no second thread yet.
+    let ended = account::change().and_then(|()| serve(lifeline));
     if let Err(error) = &ended {
         tell(&FromWorker::Failed(error.to_string()));
     }
@@ -52,6 +42,21 @@ pub(super) fn run(control: UnixStream) -> Result<()> {
         tell(&FromWorker::LastFailure(failure));
     }
     ended
+}
+
+fn serve(lifeline: UnixStream) -> Result<()> {
+    watchdog::spawn(callback::pulse(), watchdog::limit(), lifeline).map_err(gone)?;
+    stop::leave_queue(true);
+    let started = || {
+        register().map_err(gone)?;
+        tell(&FromWorker::Ready);
+        Ok(())
+    };
+    run::run(|| Ok(()), started)
+}
+
+fn gone(source: std::io::Error) -> Error {
+    Error::Loop { action: "hear its master", source }
 }
 
 /// Gives the workers their part; answers with the lifeline.

@@ -4,6 +4,9 @@
 //! is cut as soon as somebody is alone with it; a file that was moved away or cut by another process is opened anew before the next record. For that a
 //! record is written under a shared lock and the file is cut under the whole one. The locks are those of `fcntl`: a
 //! process that may only read the file cannot hold a writer up.
+//!
+//! Workers may run as another user than their master. So the file belongs to that user, and so does the one that takes
+//! its place; where it lies in a directory in which that user makes none, it is cut where it is.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -13,6 +16,7 @@ use std::thread;
 use std::time::Duration;
 
 use rustix::fs::{FlockOperation, OFlags};
+use rustix::process::{Gid, Uid};
 
 /// As PHP's files.
 const MODE: u32 = 0o644;
@@ -58,6 +62,15 @@ impl LogFile {
         &self.path
     }
 
+    /// Makes the file this user's, who can then open it anew.
+    ///
+    /// # Errors
+    ///
+    /// When this process may not.
+    pub(super) fn give_to(&self, user: Option<Uid>, group: Option<Gid>) -> io::Result<()> {
+        if self.regular { Ok(rustix::fs::fchown(&self.file, user, group)?) } else { Ok(()) }
+    }
+
     /// Appends these bytes, whole lines, in one piece.
     ///
     /// # Errors
@@ -82,7 +95,7 @@ impl LogFile {
             if self.is_in_place() {
                 break;
             }
-            match open(&self.path) {
+            match self.open_anew() {
                 // Closing the old one unlocks it.
                 Ok(file) => self.file = file,
                 Err(error) if self.is_removed() => return self.unlock().and(Err(error)),
@@ -94,6 +107,22 @@ impl LogFile {
         let size = self.file.metadata().map(|metadata| metadata.len());
         self.unlock()?;
         written.and(size)
+    }
+
+    /// The file that is there now. If there is none, one like the old.
+    fn open_anew(&self) -> io::Result<File> {
+        match options().create_new(true).open(&self.path) {
+            Ok(file) => self.make_alike(&file).map(|()| file),
+            Err(_) => open(&self.path),
+        }
+    }
+
+    fn make_alike(&self, file: &File) -> io::Result<()> {
+        let old = self.file.metadata()?;
+        file.set_permissions(old.permissions())?;
+        // Only root can and has to: a worker under its own user writes to the same file.
+        let _ = rustix::fs::fchown(file, Some(Uid::from_raw(old.uid())), Some(Gid::from_raw(old.gid())));
+        Ok(())
     }
 
     fn unlock(&self) -> io::Result<()> {
@@ -111,7 +140,7 @@ impl LogFile {
         self.file.metadata().is_ok_and(|metadata| metadata.nlink() == 0)
     }
 
-    /// Puts a file with the younger half in the place of this one.
+    /// Leaves the younger half.
     fn cut(&mut self) -> io::Result<()> {
         self.lock_alone()?;
         let size = self.file.metadata()?.len();
@@ -121,9 +150,27 @@ impl LogFile {
             // Closing the old one unlocks it.
             Ok(Some(file)) => self.file = file,
             Ok(None) => self.unlock()?,
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                let cut = self.cut_in_place(size);
+                return self.unlock().and(cut);
+            }
             Err(error) => return self.unlock().and(Err(error)),
         }
         Ok(())
+    }
+
+    /// For who may write to the file, and make no other beside it. A process that is killed just here takes the younger
+    /// half with it, and another's record is not cut in two.
+    fn cut_in_place(&mut self, size: u64) -> io::Result<()> {
+        let mut younger = Vec::new();
+        self.copy_from(self.first_to_keep(size), &mut younger)?;
+        self.file.set_len(0)?;
+        self.file.write_all(&younger)
+    }
+
+    /// Half of it goes, and more of one that has grown far beyond its limit.
+    fn first_to_keep(&self, size: u64) -> u64 {
+        (size / 2).max(size.saturating_sub(self.limit))
     }
 
     /// Others hold their locks for a moment only, but there may always be one. It is not waited for without end: who may
@@ -147,14 +194,8 @@ impl LogFile {
         // One of a process that was killed here; nobody else is, under the lock.
         let _ = fs::remove_file(&beside);
         let mut younger = options().create_new(true).open(&beside)?;
-        // Half of it, and less of one that has grown far beyond its limit.
-        let position = (size / 2).max(size.saturating_sub(self.limit));
-        let done = self.copy_from(position, &mut younger).and_then(|()| {
-            let old = self.file.metadata()?;
-            younger.set_permissions(old.permissions())?;
-            let owner = (rustix::fs::Uid::from_raw(old.uid()), rustix::fs::Gid::from_raw(old.gid()));
-            // Only root can and has to: a worker under its own user writes to the same file.
-            let _ = rustix::fs::fchown(&younger, Some(owner.0), Some(owner.1));
+        let done = self.copy_from(self.first_to_keep(size), &mut younger).and_then(|()| {
+            self.make_alike(&younger)?;
             fs::rename(&beside, &self.path)
         });
         match done {
@@ -167,7 +208,7 @@ impl LogFile {
     }
 
     /// Copies what stands behind the first end of a line from this position on.
-    fn copy_from(&mut self, position: u64, to: &mut File) -> io::Result<()> {
+    fn copy_from(&mut self, position: u64, to: &mut impl Write) -> io::Result<()> {
         self.file.seek(SeekFrom::Start(position.saturating_sub(1)))?;
         let mut piece = vec![0; PIECE];
         let mut found = false;

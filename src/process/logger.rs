@@ -10,6 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
+use rustix::process::{Gid, Uid};
 
 use super::local_time;
 use super::log_file::LogFile;
@@ -36,6 +37,14 @@ pub(super) fn install(path: &Path, limit: u64) -> bool {
         log::warn!("{}: not written, because the app has a logger of its own", path.display());
     }
     ours
+}
+
+/// Makes the file of this app this user's, who is about to write to it, and opens it while that is sure to be possible.
+pub(super) fn give_to(user: Option<Uid>, group: Option<Gid>) {
+    let given = LOGGER.state().open().and_then(|file| file.map_or(Ok(()), |file| file.give_to(user, group)));
+    if let Err(error) = given {
+        log::warn!("the log file cannot be given to the user of the workers: {error}");
+    }
 }
 
 /// The line of a record.
@@ -68,12 +77,16 @@ impl State {
         Self { wanted: None, file: None, installed: false }
     }
 
-    fn append(&mut self, line: &str) -> std::io::Result<()> {
-        let Some((path, limit)) = &self.wanted else { return Ok(()) };
-        if self.file.is_none() {
+    /// `None` for no file.
+    fn open(&mut self) -> std::io::Result<Option<&mut LogFile>> {
+        if let (Some((path, limit)), true, None) = (&self.wanted, self.installed, &self.file) {
             self.file = Some(LogFile::open(path, *limit)?);
         }
-        self.file.as_mut().map_or(Ok(()), |file| file.append(line.as_bytes()))
+        Ok(self.file.as_mut())
+    }
+
+    fn append(&mut self, line: &str) -> std::io::Result<()> {
+        self.open()?.map_or(Ok(()), |file| file.append(line.as_bytes()))
     }
 }
 
