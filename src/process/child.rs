@@ -52,7 +52,7 @@ fn serve(lifeline: UnixStream) -> Result<()> {
         tell(&FromWorker::Ready);
         Ok(())
     };
-    run::run(|| Ok(()), started)
+    run::run(|| Ok(()), started, || {})
 }
 
 fn gone(source: std::io::Error) -> Error {

@@ -15,6 +15,8 @@ use std::time::Duration;
 pub struct Notifier {
     socket: UnixDatagram,
     address: SocketAddr,
+    /// How often it wants a sign of life, and when the next is due, in nanoseconds.
+    watchdog: Option<(u64, u64)>,
 }
 
 impl Notifier {
@@ -25,7 +27,18 @@ impl Notifier {
     ///
     /// When the name is none of a socket, or there is no descriptor for one.
     pub fn from_environment() -> io::Result<Option<Self>> {
-        std::env::var_os("NOTIFY_SOCKET").filter(|name| !name.is_empty()).map(|name| Self::new(&name)).transpose()
+        let name = std::env::var_os("NOTIFY_SOCKET").filter(|name| !name.is_empty());
+        let notifier = name.map(|name| Self::new(&name)).transpose()?;
+        let period = watchdog_period(std::process::id(), |name| std::env::var(name).ok());
+        Ok(notifier.map(|notifier| Self { watchdog: period.map(|period| (period, 0)), ..notifier }))
+    }
+
+    /// The same for an app that serves without its manager, too.
+    pub(super) fn of_app() -> Option<Self> {
+        Self::from_environment().unwrap_or_else(|error| {
+            log::warn!("the manager cannot be told how the app stands: {error}");
+            None
+        })
     }
 
     /// The socket of this name: a path, or a name without a file behind `@`.
@@ -42,7 +55,7 @@ impl Notifier {
         let socket = UnixDatagram::unbound()?;
         // A manager that does not read must not hold the loop up.
         socket.set_nonblocking(true)?;
-        Ok(Self { socket, address })
+        Ok(Self { socket, address, watchdog: None })
     }
 
     /// The app serves.
@@ -72,6 +85,20 @@ impl Notifier {
         self.send("STOPPING=1")
     }
 
+    /// Gives a sign of life, if the manager wants one (`WatchdogSec=`) and it is due at this time, in nanoseconds. Answers
+    /// when the next is due.
+    pub fn keep_alive(&mut self, now: u64) -> Option<u64> {
+        let (period, due) = self.watchdog?;
+        if now < due {
+            return Some(due);
+        }
+        // One that is lost is made up for by the next.
+        let _ = self.send("WATCHDOG=1");
+        let due = now.saturating_add(period);
+        self.watchdog = Some((period, due));
+        Some(due)
+    }
+
     /// What `systemctl status` shows: one line.
     ///
     /// # Errors
@@ -85,6 +112,14 @@ impl Notifier {
     fn send(&self, state: &str) -> io::Result<()> {
         self.socket.send_to_addr(state.as_bytes(), &self.address).map(drop)
     }
+}
+
+/// Nanoseconds between two signs of life: half of what the manager waits for one, as it advises. It waits for the process
+/// of this number alone.
+fn watchdog_period(pid: u32, variable: impl Fn(&str) -> Option<String>) -> Option<u64> {
+    let is_ours = variable("WATCHDOG_PID").is_none_or(|text| text.parse() == Ok(pid));
+    let microseconds: u64 = variable("WATCHDOG_USEC")?.parse().ok()?;
+    (is_ours && microseconds > 0).then(|| microseconds.saturating_mul(500))
 }
 
 #[cfg(target_os = "linux")]
@@ -141,6 +176,35 @@ mod tests {
         let _manager = UnixDatagram::bind(&path).expect("the path is free");
         let told = (0..100_000).take_while(|_| notifier.ready().is_ok()).count();
         assert!((1..100_000).contains(&told), "{told}");
+    }
+
+    #[test]
+    fn a_sign_of_life_is_given_at_half_the_time_to_whom_it_was_asked_of() {
+        let period = |pid: Option<&str>, microseconds: &str| {
+            watchdog_period(4711, |name| match name {
+                "WATCHDOG_PID" => pid.map(str::to_owned),
+                _ => Some(microseconds.to_owned()),
+            })
+        };
+        assert_eq!([period(Some("4711"), "30"), period(None, "30")], [Some(15_000); 2]);
+        assert_eq!(
+            [period(Some("4712"), "30"), period(Some(""), "30"), period(None, "0"), period(None, "x")],
+            [None; 4]
+        );
+
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("notify");
+        let manager = UnixDatagram::bind(&path).expect("the path is free");
+        manager.set_nonblocking(true).expect("a socket");
+        let mut notifier = Notifier::new(path.as_os_str()).expect("a path");
+        assert_eq!(notifier.keep_alive(0), None);
+        notifier.watchdog = Some((10, 0));
+        let mut buffer = [0; 64];
+        for (now, due, is_told) in [(5, 15, true), (6, 15, false), (15, 25, true), (100, 110, true)] {
+            assert_eq!(notifier.keep_alive(now), Some(due));
+            assert_eq!(manager.recv(&mut buffer).is_ok(), is_told, "{now}");
+        }
+        assert!(buffer.starts_with(b"WATCHDOG=1\0"));
     }
 
     #[test]

@@ -75,7 +75,7 @@ impl Worker<()> {
 
 fn go(command: Option<Command>) -> Result<()> {
     if std::thread::current().name() != Some("main") || run::is_running() || Which::all().is_empty() {
-        return run::run(|| Ok(()), || Ok(()));
+        return run::run(|| Ok(()), || Ok(()), || {});
     }
     let images = Images::find();
     if let Some(control) = handover::take() {

@@ -1,6 +1,6 @@
 //! An app that is one process, without a master: it answers commands itself, between its events.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use super::control::Control;
 use super::files::Files;
@@ -19,9 +19,10 @@ thread_local! {
     static DESK: Shared<Option<Desk>> = const { Shared::new(None) };
 }
 
-/// Where commands are answered.
+/// Where commands are answered, and the manager is told.
 struct Desk {
-    control: Control,
+    control: Option<Control>,
+    notifier: Option<Notifier>,
     started: SystemTime,
 }
 
@@ -31,25 +32,24 @@ pub(super) fn run(manner: Manner, mut files: Files) -> Result<()> {
         stop::be_patient();
     }
     take_inherited();
-    let notifier = Notifier::from_environment().ok().flatten();
-    let control = files.control.take();
+    open_desk(files.control.take());
     let _desk = Cleared;
     let ended = run::run(
         || {
             account::change()?;
-            if let Err(error) = register(control) {
+            if let Err(error) = register() {
                 log::warn!("no command will be answered: {error}");
             }
             announce::banner(manner);
             Ok(())
         },
         || {
-            // A manager that cannot be told has its reasons.
-            let _ = notifier.as_ref().map(Notifier::ready);
+            tell_manager(Notifier::ready);
+            keep_alive();
             Ok(())
         },
+        || tell_manager(Notifier::stopping),
     );
-    let _ = notifier.as_ref().map(Notifier::stopping);
     callbacks::master_stop();
     log::info!("{}", lines().stopped());
     ended
@@ -67,17 +67,24 @@ fn take_inherited() {
     listen_fds::close_unclaimed(inherited);
 }
 
-fn register(control: Option<Control>) -> std::io::Result<()> {
-    let Some(mut control) = control else { return Ok(()) };
+fn open_desk(control: Option<Control>) {
+    let notifier = Notifier::of_app();
+    let started = reactor::wall_clock();
+    DESK.with(|desk| desk.with(|desk| *desk = Some(Desk { control, notifier, started })));
+    reload::set_by_signal(reload);
+}
+
+fn register() -> std::io::Result<()> {
     let reactor = reactor::get();
     reactor.set_handler(Kind::Control, Handler { ready: |key, _| heard(key), flush: |_| {} });
-    reactor.with_registry(|registry| match registry {
-        Some(registry) => control.register(registry, token(None)),
-        None => Err(std::io::ErrorKind::NotConnected.into()),
-    })?;
-    let started = reactor::wall_clock();
-    DESK.with(|desk| desk.with(|desk| *desk = Some(Desk { control, started })));
-    Ok(())
+    let registered = with_desk(|desk| {
+        reactor.with_registry(|registry| match (registry, &mut desk.control) {
+            (_, None) => Ok(()),
+            (Some(registry), Some(control)) => control.register(registry, token(None)),
+            (None, _) => Err(std::io::ErrorKind::NotConnected.into()),
+        })
+    });
+    registered.unwrap_or(Ok(()))
 }
 
 /// Of the socket itself, or of one who asks.
@@ -87,12 +94,12 @@ fn token(peer: Option<usize>) -> mio::Token {
 }
 
 fn heard(key: Key) {
-    let questions = with_desk(|desk| match (key.slot as usize).checked_sub(1) {
-        Some(peer) => desk.control.questions(peer).into_iter().map(|question| (peer, question)).collect(),
+    let questions = with_control(|control| match (key.slot as usize).checked_sub(1) {
+        Some(peer) => control.questions(peer).into_iter().map(|question| (peer, question)).collect(),
         None => {
             reactor::get().with_registry(|registry| {
                 if let Some(registry) = registry {
-                    desk.control.accept(registry, |peer| token(Some(peer)));
+                    control.accept(registry, |peer| token(Some(peer)));
                 }
             });
             Vec::new()
@@ -100,7 +107,7 @@ fn heard(key: Key) {
     });
     for (peer, question) in questions.unwrap_or_default() {
         let answer = answer(peer, question);
-        with_desk(|desk| desk.control.answer(peer, &answer));
+        with_control(|control| control.answer(peer, &answer));
     }
 }
 
@@ -109,8 +116,7 @@ fn answer(peer: usize, question: Question) -> Answer {
         Question::Connections => screens::connections(&watch::connection_status()),
         Question::Status | Question::StatusJson => status(peer, question),
         Question::Reload => {
-            callbacks::master_reload();
-            reload::tell_workers();
+            reload();
             let text = "a process without a master cannot be replaced: its workers were told, and it goes on (with \
                         `start -d`, or a count above 1, there is a master)";
             return Answer { is_good: false, text: text.to_owned() };
@@ -127,10 +133,40 @@ fn status(peer: usize, question: Question) -> String {
     let processes = watch::process_status();
     let status = with_desk(|desk| {
         let mut status = watch::status(false, desk.started, workers, processes);
-        desk.control.count_since(peer, monotonic(), &mut status);
+        if let Some(control) = &mut desk.control {
+            control.count_since(peer, monotonic(), &mut status);
+        }
         status
     });
     status.map(|status| screens::status_as(&status, question == Question::StatusJson)).unwrap_or_default()
+}
+
+/// Nothing is replaced; a manager that has asked for it waits for the end all the same.
+fn reload() {
+    tell_manager(|notifier| notifier.reloading(Duration::from_nanos(monotonic())));
+    callbacks::master_reload();
+    reload::tell_workers();
+    tell_manager(Notifier::ready);
+}
+
+/// Tells the manager again and again that the loop goes on, if it wants to know.
+fn keep_alive() {
+    let now = reactor::get().clock.now();
+    let next = with_desk(|desk| desk.notifier.as_mut()?.keep_alive(now)).flatten();
+    if let Some(next) = next
+        && reactor::get().add_deadline(next.saturating_sub(now), Box::new(|_| keep_alive())).is_err()
+    {
+        log::error!("the manager will not hear that the loop goes on");
+    }
+}
+
+fn tell_manager(tell: impl FnOnce(&Notifier) -> std::io::Result<()>) {
+    // A manager that cannot be told has its reasons.
+    let _ = with_desk(|desk| desk.notifier.as_ref().map(tell));
+}
+
+fn with_control<R>(f: impl FnOnce(&mut Control) -> R) -> Option<R> {
+    with_desk(|desk| desk.control.as_mut().map(f)).flatten()
 }
 
 fn with_desk<R>(f: impl FnOnce(&mut Desk) -> R) -> Option<R> {

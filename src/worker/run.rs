@@ -19,8 +19,13 @@ pub(crate) fn is_running() -> bool {
 }
 
 /// Starts the workers of this thread that are to run here, and handles events until something stops the loop. `listening`
-/// is called when all addresses are bound and nobody was told yet; `started`, when the first is about to be accepted.
-pub(crate) fn run(listening: impl FnOnce() -> Result<()>, started: impl FnOnce() -> Result<()>) -> Result<()> {
+/// is called when all addresses are bound and nobody was told yet; `started`, when the first is about to be accepted;
+/// `stopping`, before the first is turned away.
+pub(crate) fn run(
+    listening: impl FnOnce() -> Result<()>,
+    started: impl FnOnce() -> Result<()>,
+    stopping: impl FnOnce(),
+) -> Result<()> {
     let reactor = reactor::get();
     let running = reactor.enter().ok_or(Error::Running)?;
     let cleanup = Cleanup;
@@ -34,6 +39,7 @@ pub(crate) fn run(listening: impl FnOnce() -> Result<()>, started: impl FnOnce()
     while !reactor.is_stopping() {
         reactor.turn(true)?;
     }
+    stopping();
     stop::begin()?;
     while stop::goes_on() {
         reactor.turn(true)?;

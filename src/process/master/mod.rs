@@ -101,10 +101,7 @@ impl Master {
             registered.map_err(failed("take signals"))?;
         }
         desk.register(poll.registry()).map_err(failed("take commands"))?;
-        let notifier = Notifier::from_environment().unwrap_or_else(|error| {
-            log::warn!("the manager cannot be told how the app stands: {error}");
-            None
-        });
+        let notifier = Notifier::of_app();
         let meaning = Meaning::new(manner.graceful);
         Ok(Self { poll, signals, meaning, supervisor, crew, desk, notifier, files, manner, on_up: None })
     }
@@ -126,7 +123,8 @@ impl Master {
             if self.supervisor.is_done() {
                 return self.end();
             }
-            let due = self.supervisor.next_due().into_iter().chain(self.desk.next_due()).min();
+            let sign_of_life = self.notifier.as_mut().and_then(|notifier| notifier.keep_alive(now));
+            let due = [self.supervisor.next_due(), self.desk.next_due(), sign_of_life].into_iter().flatten().min();
             let wait = due.map(|due| Duration::from_nanos(due.saturating_sub(monotonic())));
             match self.poll.poll(&mut events, wait) {
                 Err(error) if error.kind() != std::io::ErrorKind::Interrupted => {
@@ -152,7 +150,9 @@ impl Master {
                     Ok(_) => log::info!("{}", lines().reloaded()),
                     Err(reason) => log::error!("the reload is refused: {reason}"),
                 }
-                self.tell_manager(Notifier::ready);
+                if !self.supervisor.is_stopping() {
+                    self.tell_manager(Notifier::ready);
+                }
                 if reloaded == Ok(true) {
                     return self.renew();
                 }
