@@ -6,6 +6,7 @@
 mod browser;
 mod process;
 mod program;
+mod service;
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -20,6 +21,7 @@ use workerman::{Http, LoopHandle, PanicPolicy, Worker};
 pub(crate) use browser::{Browser, start_browser};
 pub(crate) use process::{Process, children_of, descriptors, is_alive, raise_descriptors, signal};
 pub(crate) use program::{Program, example, start_example};
+pub(crate) use service::{Unit, ask_and_lose, pid_at, reload};
 
 /// Nothing that a test waits for takes longer, however busy the machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
