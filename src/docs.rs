@@ -4,6 +4,8 @@
 mod readme {}
 #[doc = include_str!("../docs/clients.md")]
 mod clients {}
+#[doc = include_str!("../docs/deploy.md")]
+mod deploy {}
 #[doc = include_str!("../docs/design.md")]
 mod design {}
 #[cfg(feature = "json")] // some of its code is about that
