@@ -69,6 +69,11 @@ pub enum Error {
         /// What stands in the way.
         source: io::Error,
     },
+    /// The app's processes could not be started, or the first of them did not come up.
+    Processes {
+        /// Why.
+        reason: Box<str>,
+    },
     /// [`Worker::run_all`](crate::Worker::run_all) was called inside a callback.
     Running,
     /// More than four million connections, timers or workers at once.
@@ -83,6 +88,7 @@ impl fmt::Display for Error {
             Self::Loop { action, source } => write!(f, "the event loop cannot {action}: {source}"),
             Self::Start { worker, reason } => write!(f, "on_worker_start of worker \"{worker}\" failed: {reason}"),
             Self::Account { account, source } => write!(f, "cannot run as \"{account}\": {source}"),
+            Self::Processes { reason } => f.write_str(reason),
             Self::Running => f.write_str("the event loop of this thread is already running"),
             Self::Exhausted => f.write_str("no slot is free: four million are in use"),
         }

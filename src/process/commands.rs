@@ -27,6 +27,9 @@ const GRACE: u64 = 3_000_000_000;
 /// Obeys a command; answers the exit code.
 pub(super) fn obey(command: Command) -> i32 {
     let Some(pid) = running() else {
+        if let Command::Status { json: true, .. } = command {
+            return complain(&lines().not_run());
+        }
         say(&lines().not_run());
         return 1;
     };
@@ -84,7 +87,7 @@ fn reload() -> i32 {
 }
 
 fn show(question: Question) -> i32 {
-    match ask(question) {
+    match ask(question).or_else(|_| ask(question)) {
         Ok(answer) => {
             print(&answer.text);
             i32::from(!answer.is_good)
@@ -96,22 +99,32 @@ fn show(question: Question) -> i32 {
 /// The processes, again each second, until somebody interrupts it or the app ends.
 fn live(json: bool) -> i32 {
     let question = if json { Question::StatusJson } else { Question::Status };
-    let client = match connect() {
-        Ok(client) => client,
-        Err(reason) => return complain(&reason),
-    };
+    let mut client = None;
     loop {
-        match client.ask(question) {
+        match ask_again(&mut client, question) {
             Ok(answer) if json => print(&answer.text),
             Ok(answer) => print(&screens::live(&answer.text)),
-            Err(error) => return complain(&format!("the app does not answer: {error}")),
+            Err(reason) => return complain(&reason),
         }
         std::thread::sleep(Duration::from_secs(1));
     }
 }
 
 fn ask(question: Question) -> Result<Answer, String> {
-    connect()?.ask(question).map_err(|error| format!("the app does not answer: {error}"))
+    connect()?.ask(question).map_err(no_answer)
+}
+
+/// Asks on the connection that there is. A master that has become a new program meanwhile has let it go, and is asked on
+/// another one.
+fn ask_again(client: &mut Option<Client>, question: Question) -> Result<Answer, String> {
+    if let Some(Ok(answer)) = client.as_ref().map(|client| client.ask(question)) {
+        return Ok(answer);
+    }
+    client.insert(connect()?).ask(question).map_err(no_answer)
+}
+
+fn no_answer(error: std::io::Error) -> String {
+    format!("the app does not answer: {error}")
 }
 
 fn connect() -> Result<Client, String> {

@@ -11,7 +11,7 @@ use super::command::Command;
 use super::image::Images;
 use super::messages::{FromDaemon, Kept, Role};
 use super::settings::Settings;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Starts the app in the background, and waits until it serves.
 ///
@@ -23,8 +23,11 @@ pub(super) fn launch<K: Kept>(command: Command, images: &Images) -> Result<()> {
     channel::give(&control, &Role::<K>::Daemon(command), &[])?;
     match channel::take(&control, |_| 0) {
         Ok((FromDaemon::CameUp, _)) => Ok(()),
-        Ok((FromDaemon::Failed(reason), _)) => Err(reason.into()),
-        Err(error) => Err(format!("the process in the background has ended without a word: {error}").into()),
+        Ok((FromDaemon::Failed(reason), _)) => Err(Error::Processes { reason: reason.into() }.into()),
+        Err(error) => {
+            log::debug!("nothing comes from the process in the background: {error}");
+            Err(Error::Processes { reason: "the process in the background has ended without a word".into() }.into())
+        }
     }
 }
 
@@ -53,8 +56,8 @@ impl Launcher {
         move || tell(&control, &FromDaemon::CameUp)
     }
 
-    /// Says why it does not. After it serves nobody listens.
-    pub(super) fn failed(&self, reason: String) {
+    /// Says why it does not. After it has served nobody listens.
+    pub(super) fn ended(&self, reason: String) {
         tell(&self.0, &FromDaemon::Failed(reason));
     }
 }

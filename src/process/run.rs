@@ -15,9 +15,12 @@ use super::pid_file::{PidFile, PidFileError};
 use super::place::lines;
 use super::settings::Settings;
 use super::{announce, child, commands, plan, single};
-use crate::error::Result;
+use crate::error::{BoxError, Error, Result};
 use crate::handover;
 use crate::worker::{Which, Worker, run};
+
+/// What becomes of a start in the background otherwise than by a failure.
+const STOPPED: &str = "the app was stopped before it served";
 
 /// # All workers of a thread
 impl Worker<()> {
@@ -130,20 +133,23 @@ fn start_as_daemon(command: Command, control: UnixStream, images: Images) -> Res
     let manner = Manner { daemon: true, graceful, quiet };
     let launcher = Launcher::detach(control)?;
     let ended = Files::take()
-        .map_err(Into::into)
+        .map_err(failed)
         .and_then(|files| Ok(Master::new(plan::of_app(), manner, files, images)?))
         .and_then(|master| master.run(launcher.on_up()));
-    if let Err(error) = &ended {
-        launcher.failed(error.to_string());
-    }
+    launcher.ended(ended.as_ref().err().map_or_else(|| STOPPED.to_owned(), ToString::to_string));
     ended
 }
 
 fn take_files() -> Result<Files> {
     match Files::take() {
         Err(PidFileError::Running { pid }) => already_running(pid),
-        taken => Ok(taken?),
+        taken => taken.map_err(failed),
     }
+}
+
+/// As it is for whoever reads what `main` returns.
+fn failed(error: PidFileError) -> BoxError {
+    Error::Processes { reason: error.to_string().into() }.into()
 }
 
 fn already_running(pid: Option<u32>) -> ! {

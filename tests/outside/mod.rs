@@ -20,7 +20,7 @@ use workerman::{Http, LoopHandle, PanicPolicy, Worker};
 
 pub(crate) use browser::{Browser, start_browser};
 pub(crate) use process::{Process, children_of, descriptors, is_alive, raise_descriptors, signal};
-pub(crate) use program::{Program, example, start_example};
+pub(crate) use program::{Program, example, finish, start_example};
 pub(crate) use service::{Unit, ask_and_lose, pid_at, reload};
 
 /// Nothing that a test waits for takes longer, however busy the machine.

@@ -52,6 +52,16 @@ impl Program {
         self
     }
 
+    /// In a directory below its own.
+    pub(crate) fn in_directory(mut self, name: &str) -> Self {
+        let directory = self.directory.0.join(name);
+        fs::create_dir_all(&directory).expect("a directory can be made");
+        let path = directory.join(self.path.file_name().unwrap_or_default());
+        fs::rename(&self.path, &path).expect("it can be moved");
+        self.path = path;
+        self
+    }
+
     /// Started by a shell that does this before it becomes the program: `ulimit -n 64`.
     pub(crate) fn prepared_by(mut self, shell: &str) -> Self {
         self.preparation = Some(shell.to_owned());
@@ -87,27 +97,7 @@ impl Program {
 
     /// Gives a command and waits until that has ended; answers its exit code and what it wrote to stdout and stderr.
     pub(crate) fn run(&self, words: &[&str]) -> (i32, String, String) {
-        // Not pipes: a daemon that a command leaves behind may keep those open.
-        let outputs = TemporaryDirectory::new("command");
-        let [output, errors] = ["stdout", "stderr"].map(|name| outputs.0.join(name));
-        let create = |path: &Path| File::create(path).expect("a file can be made");
-        let mut command = self.command(words);
-        let mut child = command.stdout(create(&output)).stderr(create(&errors)).spawn().expect("it starts");
-        let said = || [&output, &errors].map(|path| fs::read_to_string(path).expect("what it wrote is text"));
-        let start = now();
-        loop {
-            if let Some(status) = child.try_wait().expect("it can be waited for") {
-                let [output, errors] = said();
-                let code = status.code().unwrap_or_else(|| panic!("{words:?}: {status}: {errors}"));
-                return (code, output, errors);
-            }
-            if start.elapsed() > PATIENCE {
-                let _ = child.kill();
-                let _ = child.wait();
-                panic!("{words:?} does not end: {:?}", said());
-            }
-            thread::sleep(Duration::from_millis(2));
-        }
+        finish(&mut self.command(words))
     }
 
     /// Puts another file in its place, at once and under the same name, as an installation does.
@@ -130,7 +120,7 @@ impl Program {
 
     pub(crate) fn pid_file(&self) -> PathBuf {
         let name = self.path.file_name().unwrap_or_default().display();
-        self.directory.0.join(format!("workerman.{name}.pid"))
+        self.path.with_file_name(format!("workerman.{name}.pid"))
     }
 
     /// The process in its pid file.
@@ -147,6 +137,30 @@ impl Program {
             fs::read_link(format!("/proc/{process}/exe")).is_ok_and(|program| program.starts_with(&home))
         };
         numbers.filter(is_ours).collect()
+    }
+}
+
+/// Starts a command and waits until it has ended; answers its exit code and what it wrote to stdout and stderr.
+pub(crate) fn finish(command: &mut Command) -> (i32, String, String) {
+    // Not pipes: a daemon that a command leaves behind may keep those open.
+    let outputs = TemporaryDirectory::new("command");
+    let [output, errors] = ["stdout", "stderr"].map(|name| outputs.0.join(name));
+    let create = |path: &Path| File::create(path).expect("a file can be made");
+    let mut child = command.stdout(create(&output)).stderr(create(&errors)).spawn().expect("it starts");
+    let said = || [&output, &errors].map(|path| fs::read_to_string(path).expect("what it wrote is text"));
+    let start = now();
+    loop {
+        if let Some(status) = child.try_wait().expect("it can be waited for") {
+            let [output, errors] = said();
+            let code = status.code().unwrap_or_else(|| panic!("{command:?}: {status}: {errors}"));
+            return (code, output, errors);
+        }
+        if start.elapsed() > PATIENCE {
+            let _ = child.kill();
+            let _ = child.wait();
+            panic!("{command:?} does not end: {:?}", said());
+        }
+        thread::sleep(Duration::from_millis(2));
     }
 }
 

@@ -168,7 +168,7 @@ impl Master {
         callbacks::master_stop();
         match self.supervisor.failure() {
             None => Ok(()),
-            Some(reason) => Err(reason.into()),
+            Some(reason) => Err(Error::Processes { reason: reason.into() }.into()),
         }
     }
 

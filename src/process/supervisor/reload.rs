@@ -69,7 +69,7 @@ impl Supervisor {
         self.reloaded.take()
     }
 
-    #[cfg(test)]
+    /// Whether a new program is on its way.
     pub(crate) fn is_reloading(&self) -> bool {
         self.reload.is_some()
     }
