@@ -4,6 +4,7 @@
 use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::rc::Rc;
 
 use super::channel;
@@ -35,19 +36,23 @@ pub(super) fn launch<K: Kept>(command: Command, images: &Images) -> Result<()> {
 pub(super) struct Launcher(Rc<UnixStream>);
 
 impl Launcher {
+    pub(super) fn new(control: UnixStream) -> Self {
+        Self(Rc::new(control))
+    }
+
     /// Leaves the terminal.
     ///
     /// # Errors
     ///
     /// When the output cannot go where the app wants it.
-    pub(super) fn detach(control: UnixStream) -> io::Result<Self> {
+    pub(super) fn detach(&self) -> Result<()> {
         // Whoever leads a session already is as far away from the terminal as can be.
         let _ = rustix::process::setsid();
         let out = Settings::current().stdout_file.unwrap_or_else(|| "/dev/null".into());
-        let out = OpenOptions::new().append(true).create(true).open(out)?;
-        rustix::stdio::dup2_stdout(&out)?;
-        rustix::stdio::dup2_stderr(&out)?;
-        Ok(Self(Rc::new(control)))
+        redirect(&out).map_err(|error| {
+            let reason = format!("the output cannot go to {}: {error}", out.display());
+            Error::Processes { reason: reason.into() }.into()
+        })
     }
 
     /// Says that the app serves.
@@ -60,6 +65,13 @@ impl Launcher {
     pub(super) fn ended(&self, reason: String) {
         tell(&self.0, &FromDaemon::Failed(reason));
     }
+}
+
+fn redirect(out: &Path) -> io::Result<()> {
+    let out = OpenOptions::new().append(true).create(true).open(out)?;
+    rustix::stdio::dup2_stdout(&out)?;
+    rustix::stdio::dup2_stderr(&out)?;
+    Ok(())
 }
 
 /// Whoever waited may have been interrupted.

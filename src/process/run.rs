@@ -131,9 +131,10 @@ fn start(manner: Manner, images: &Images) -> Result<()> {
 fn start_as_daemon(command: Command, control: UnixStream, images: Images) -> Result<()> {
     let Command::Start { graceful, quiet, .. } = command else { return Ok(()) };
     let manner = Manner { daemon: true, graceful, quiet };
-    let launcher = Launcher::detach(control)?;
-    let ended = Files::take()
-        .map_err(failed)
+    let launcher = Launcher::new(control);
+    let ended = launcher
+        .detach()
+        .and_then(|()| Files::take().map_err(failed))
         .and_then(|files| Ok(Master::new(plan::of_app(), manner, files, images)?))
         .and_then(|master| master.run(launcher.on_up()));
     launcher.ended(ended.as_ref().err().map_or_else(|| STOPPED.to_owned(), ToString::to_string));

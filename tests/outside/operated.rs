@@ -18,8 +18,10 @@ fn main() -> workerman::Result<ExitCode> {
     let mode = text("MODE");
     let is_worker = std::env::args().next().is_some_and(|name| name.contains("worker process"));
     assert!(mode != "panic in main" || !is_worker, "main was asked to panic");
+    let is_given_a_role = std::env::var_os("WORKERMAN_CONTROL").is_some();
+    assert!(mode != "panic in daemon" || !is_given_a_role, "main was asked to panic");
     // All but who is started by the test.
-    if mode == "slow main" && std::env::var_os("WORKERMAN_CONTROL").is_some() {
+    if mode == "slow main" && is_given_a_role {
         std::thread::sleep(Duration::from_millis(300));
     }
     if mode == "exit process" {
@@ -33,6 +35,9 @@ fn main() -> workerman::Result<ExitCode> {
     web.on_worker_start(move |worker| -> workerman::Result<()> {
         if mode == "fail in one" && worker.id() == 1 {
             return Err("as it was asked to".into());
+        }
+        if mode == "die in start" && worker.id() == 1 {
+            std::process::exit(4);
         }
         tell("start", worker);
         if mode == "die" && worker.id() == 1 {
