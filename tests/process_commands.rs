@@ -31,6 +31,8 @@ fn app(count: usize) -> Program {
 fn serve(program: &Program, count: usize) -> (Process, SocketAddr) {
     let process = Process::start(&mut program.command(&["start"]));
     let address = until_serving(&process, count);
+    // Who tells of itself has said before that it is ready.
+    good(program, &["status"]);
     (process, address)
 }
 
@@ -468,6 +470,7 @@ fn a_link_stays_a_link_so_a_reload_takes_what_it_leads_to_by_then() {
     let mut command = Command::new(link.join("operated"));
     let server = Process::start(command.arg("start").env("ADDRESS", "127.0.0.1:0").env("COUNT", "2"));
     until_serving(&server, 2);
+    good(&program, &["status"]);
     let runs = |process: u32| fs::read_link(format!("/proc/{process}/exe")).expect("it runs");
     assert!(runs(server.id()).ends_with("one/operated"));
     lead_to("two");

@@ -33,15 +33,20 @@ pub(super) fn run(control: UnixStream) -> Result<()> {
     let lifeline = take_part(&order, descriptors).ok_or_else(|| gone(ErrorKind::UnexpectedEof.into()))?;
     let channel = Channel::new(control).map_err(gone)?;
     MASTER.with(|master| master.with(|master| *master = Some(channel)));
+    callback::set_last_words(tell_last_failure);
     // All sockets are here, and there is no second thread yet.
     let ended = account::change().and_then(|()| serve(lifeline));
     if let Err(error) = &ended {
         tell(&FromWorker::Failed(error.to_string()));
     }
+    tell_last_failure();
+    ended
+}
+
+fn tell_last_failure() {
     if let Some(failure) = callback::last_failure() {
         tell(&FromWorker::LastFailure(failure));
     }
-    ended
 }
 
 fn serve(lifeline: UnixStream) -> Result<()> {

@@ -70,6 +70,7 @@ impl Load {
     }
 
     /// How many have failed so far.
+    #[allow(dead_code)] // each test program uses its part
     pub(crate) fn failures(&self) -> usize {
         self.shared.failures.load(Ordering::Relaxed)
     }

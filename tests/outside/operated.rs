@@ -2,7 +2,7 @@
 //! worker that tells where it runs, and prints each of its callbacks. An example only so that cargo builds it as a program.
 //!
 //! Environment: `ADDRESS`, `COUNT`, `STOP_TIMEOUT`; `LOG_FILE`, `STDOUT_FILE`, `PID_FILE`; `OTHERS=2` for workers without an address
-//! beside it, of which the last is not reloaded; `WITH=quiet` to start whatever the command line says; `MODE` for what is
+//! beside it, of which only the first is reloaded; `WITH=quiet` to start whatever the command line says; `MODE` for what is
 //! out of the ordinary.
 
 use std::fmt::Display;
@@ -16,14 +16,39 @@ use workerman::{Command, Http, PanicPolicy, Request, TcpConnection, Timer, Worke
 fn main() -> workerman::Result<ExitCode> {
     set_files();
     let mode = text("MODE");
+    misbehave(&mode);
+    match &*mode {
+        "on a thread" => {
+            let serve = || {
+                Timer::delay(0, Worker::stop_all);
+                run()
+            };
+            std::thread::spawn(serve).join().map_err(|_| "it panicked")??;
+        }
+        "no workers" => {
+            Timer::delay(0, Worker::stop_all);
+            Worker::run_all()?;
+        }
+        _ => run()?,
+    }
+    say(format!("returned pid {}", std::process::id()));
+    Ok(Worker::exit_code())
+}
+
+/// What an app does wrong before it runs.
+fn misbehave(mode: &str) {
     let is_worker = std::env::args().next().is_some_and(|name| name.contains("worker process"));
     assert!(mode != "panic in main" || !is_worker, "main was asked to panic");
+    // All but who is started by the test.
     let is_given_a_role = std::env::var_os("WORKERMAN_CONTROL").is_some();
     assert!(mode != "panic in daemon" || !is_given_a_role, "main was asked to panic");
-    // All but who is started by the test.
     if mode == "slow main" && is_given_a_role {
         std::thread::sleep(Duration::from_millis(300));
     }
+}
+
+fn run() -> workerman::Result<()> {
+    let mode = text("MODE");
     if mode == "exit process" {
         Worker::set_panic_policy(PanicPolicy::ExitProcess);
     }
@@ -32,34 +57,31 @@ fn main() -> workerman::Result<ExitCode> {
     web.set_name("web");
     web.set_count(variable("COUNT").unwrap_or(1));
     web.on_message(move |connection, request| answer(web, connection, &request));
-    web.on_worker_start(move |worker| -> workerman::Result<()> {
-        if mode == "fail in one" && worker.id() == 1 {
-            return Err("as it was asked to".into());
-        }
-        if mode == "die in start" && worker.id() == 1 {
-            std::process::exit(4);
-        }
-        tell("start", worker);
-        if mode == "die" && worker.id() == 1 {
-            Timer::delay(0, || std::process::exit(4));
-        }
-        Ok(())
-    });
+    web.on_worker_start(move |worker| start(worker, &mode));
     web.on_worker_stop(|worker| tell("stop", worker));
     web.on_worker_reload(|worker| tell("reload", worker));
     web.on_worker_exit(|worker, status, pid| say(format!("exit {} {pid} status {status}", worker.name())));
     for nth in 0..variable("OTHERS").unwrap_or(0) {
         add_other(nth);
     }
-    Worker::on_master_reload(|| say(format!("master reload {}", std::process::id())));
-    Worker::on_master_stop(|| say(format!("master stop {}", std::process::id())));
+    Worker::on_master_reload(|| say(format!("master reload pid {}", std::process::id())));
+    Worker::on_master_stop(|| say(format!("master stop pid {}", std::process::id())));
     match &*text("WITH") {
-        "quiet" => Worker::run_all_with(Command::Start { daemon: false, graceful: false, quiet: true })?,
-        "status" => Worker::run_all_with(Command::Status { repeat: false, json: false })?,
-        _ => Worker::run_all()?,
+        "quiet" => Worker::run_all_with(Command::Start { daemon: false, graceful: false, quiet: true }),
+        "status" => Worker::run_all_with(Command::Status { repeat: false, json: false }),
+        _ => Worker::run_all(),
     }
-    say(format!("returned {}", std::process::id()));
-    Ok(Worker::exit_code())
+}
+
+fn start(worker: Worker<Http>, mode: &str) -> workerman::Result<()> {
+    match mode {
+        "fail in one" if worker.id() == 1 => return Err("as it was asked to".into()),
+        "die in start" if worker.id() == 1 => std::process::exit(4),
+        "die" if worker.id() == 1 => drop(Timer::delay(0, || std::process::exit(4))),
+        _ => {}
+    }
+    tell("start", worker);
+    Ok(())
 }
 
 fn set_files() {

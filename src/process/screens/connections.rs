@@ -49,9 +49,10 @@ const HEAD: &str = "\
 PID      Worker          CID       Trans   Protocol        ipv4   ipv6   Recv-Q       Send-Q       Bytes-R      Bytes-W       Status         Local Address          Foreign Address
 ";
 
+/// An id of several processes is longer than PHP's, and keeps its blank.
 fn row(connection: &ConnectionStatus) -> String {
     format!(
-        "{:<9}{:<16}{:<10}{:<8}{:<16} {:<7}{:<6}{:<13}{:<13}{:<13}{:<13} {:<14} {:<22} {:<22}\n",
+        "{:<9}{:<16}{:<9} {:<8}{:<16} {:<7}{:<6}{:<13}{:<13}{:<13}{:<13} {:<14} {:<22} {:<22}\n",
         connection.pid,
         shortened(&connection.worker, 14),
         connection.id,

@@ -70,6 +70,7 @@ impl Supervisor {
     }
 
     /// Whether a new program is on its way.
+    #[cfg(test)]
     pub(crate) fn is_reloading(&self) -> bool {
         self.reload.is_some()
     }
