@@ -206,3 +206,84 @@ fn two_starts_at_the_same_time_are_one() {
     assert_eq!((good, bad), (1, 3), "{ends:?}");
     assert_eq!(program.processes().len(), 3);
 }
+
+#[test]
+fn an_app_that_sets_so_goes_into_the_background_by_itself() {
+    let program = app(1).with("DAEMONIZE", "yes");
+    let (code, output, errors) = program.run(&["start"]);
+    assert_eq!((code, errors.as_str()), (0, ""), "{output}");
+    assert!(output.starts_with("Workerman[operated] start in DAEMON mode\n"), "{output}");
+    assert_eq!(program.run(&["restart"]).0, 0);
+    assert_eq!(program.processes().len(), 2);
+    stop(&program);
+}
+
+/// What an app that really runs says beside PHP, and why; what its screens are made of is in `tests/process_screens.rs`.
+const DIFFERENCES: [(&str, &[&str], &str); 2] = [
+    (
+        "reload_daemon",
+        &["+Workerman[start.php] reload success"],
+        "PHP's command does not wait, and knows nothing of what becomes of it",
+    ),
+    (
+        "start_daemon_1_worker",
+        &["-Input \"php start.php stop\" to stop. Start success.", "+Input \"start.php stop\" to stop. Start success."],
+        "the program is run by its name",
+    ),
+];
+
+#[test]
+fn what_a_real_app_says_is_what_php_was_recorded_to_say() {
+    let program = app(1);
+    let recorded: Vec<serde_json::Value> = include_str!("captures/screens.jsonl")
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("a line is JSON"))
+        .collect();
+    let mut client = None;
+    for (name, words) in [
+        ("not_running_stop", &["stop"][..]),
+        ("not_running_reload", &["reload"]),
+        ("not_running_status", &["status"]),
+        ("start_daemon_1_worker", &["start", "-d"]),
+        ("status_daemon_1", &["status"]),
+        ("connections_one_http", &["connections"]),
+        ("reload_daemon", &["reload"]),
+        ("stop_graceful_daemon", &["stop", "-g"]),
+    ] {
+        if name == "connections_one_http" {
+            let stream = client.insert(connect(outside::address_in(&printed(&program, "start web")[0])));
+            ask(stream, "/", "\n");
+        }
+        let (code, output, errors) = program.run(words);
+        assert_eq!((code != 0, errors.as_str()), (name.starts_with("not_running"), ""), "{name}");
+        let case = recorded.iter().find(|case| case["name"] == name).unwrap_or_else(|| panic!("no case {name}"));
+        let php: Vec<String> = case["stdout"].as_str().expect("text").lines().map(essence).collect();
+        let ours: Vec<String> = output.replace("operated", "start.php").lines().map(essence).collect();
+        let mut found: Vec<String> = php.iter().filter(|it| !ours.contains(it)).map(|it| format!("-{it}")).collect();
+        found.extend(ours.iter().filter(|it| !php.contains(it)).map(|it| format!("+{it}")));
+        let listed = DIFFERENCES.iter().find(|(case, ..)| *case == name).map_or(&[][..], |(_, lines, _)| lines);
+        assert_eq!(found, listed, "{name}: {output}");
+        let of = |sign: char| listed.iter().filter(|line| line.starts_with(sign)).count();
+        assert_eq!(ours.len() + of('-'), php.len() + of('+'), "{name}: {output}");
+    }
+}
+
+/// A line without what is another's each time: of a row the number of its columns, of a ruler its title.
+fn essence(line: &str) -> String {
+    let ruler = line.trim_matches('-');
+    let is_said = ["Workerman[", "Start worker", "Input ", "event-loop ", "name ", "pid\t", "PID "];
+    if ruler.len() + 8 < line.len() || line.is_empty() || line.ends_with("processes") {
+        ruler.to_owned()
+    } else if is_said.iter().any(|start| line.starts_with(start)) {
+        line.split_whitespace().collect::<Vec<_>>().join(" ")
+    } else {
+        let name = line.split(['/', ':', ' ', '\t']).next().unwrap_or_default();
+        let words = line.split_whitespace().count();
+        // Versions and times are of several words.
+        if line.starts_with("Workerman/") || line.starts_with("start time") {
+            name.to_owned()
+        } else {
+            words.to_string()
+        }
+    }
+}
