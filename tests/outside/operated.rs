@@ -1,9 +1,9 @@
 //! The app that `tests/process_commands.rs`, `tests/process_daemon.rs` and `tests/process_callbacks.rs` give commands to: a
 //! worker that tells where it runs, and prints each of its callbacks. An example only so that cargo builds it as a program.
 //!
-//! Environment: `ADDRESS`, `COUNT`, `STOP_TIMEOUT`, `DAEMONIZE=yes`; `LOG_FILE`, `STDOUT_FILE`, `PID_FILE`; `OTHERS=2` for workers without an address
-//! beside it, of which only the first is reloaded; `WITH=quiet` to start whatever the command line says; `MODE` for what is
-//! out of the ordinary.
+//! Environment: `ADDRESS`, `COUNT`, `STOP_TIMEOUT`, `DAEMONIZE=yes`; `LOG_FILE`, `STDOUT_FILE`, `PID_FILE`; `OTHERS=2` for
+//! workers without an address beside it, of which only the first is reloaded; `WITH=quiet` to start whatever the command
+//! line says; `MODE` for what is out of the ordinary.
 
 use std::fmt::Display;
 use std::io::{Write, stdout};
