@@ -333,7 +333,12 @@ fn who_dies_again_and_again_has_to_wait_and_the_others_serve() {
     let answer = ask(&mut connection_of_first(address), "/", "\n");
     assert!(body(&answer).starts_with("worker 0 "), "{answer}");
     let (_, output, _) = program.run(&["status"]);
-    assert!(output.lines().any(|line| line.split_whitespace().eq(["web", "epoll", "1024", "4"])), "{output}");
+    let deaths = |line: &str| -> Option<u32> {
+        let columns: Vec<&str> = line.split_whitespace().collect();
+        columns.strip_prefix(&["web", "epoll", "1024"])?.first()?.parse().ok()
+    };
+    // Another one may have come meanwhile.
+    assert!(output.lines().filter_map(deaths).any(|deaths| deaths >= 4), "{output}");
 }
 
 /// The other one's connections wait for its successor, so whoever gets no answer tries another.

@@ -1,7 +1,10 @@
-//! An app as processes of a machine: what its program is told, where its files are, what an operator sees, and what it
-//! tells the system's own manager.
+//! An app as processes of a machine: the master and its workers, commands, files, what an operator sees, and what the
+//! system's own manager is told.
 //!
-//! The parts know nothing of each other but data, and none of them starts or signals a process.
+//! `run` finds out what this process is: a command, one process that does all (`single`), the master of others
+//! (`master`), one of its workers (`child`). What is to be done with processes is decided by `supervisor`, which starts and
+//! signals none. They talk by `messages` over a `channel`; whoever asks an app that runs comes by `control`. The other
+//! parts know nothing of each other but data.
 
 mod account;
 mod announce;

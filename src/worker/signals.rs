@@ -42,7 +42,7 @@ pub(super) fn set_enabled(enabled: bool) {
 
 /// Takes the signals for this thread's loop, for as long as the guard lives.
 pub(super) fn install() -> Result<Option<Guard>, Error> {
-    let Some((mut signals, guard)) = take(&RELOADING)? else { return Ok(None) };
+    let Some((mut signals, guard)) = take(None)? else { return Ok(None) };
     let reactor = reactor::get();
     reactor.set_handler(Kind::Signal, Handler { ready: |_, _| arrived(), flush: |_| {} });
     reactor.register(&mut signals, Kind::Signal, Key { slot: 0, generation: 0 }).map_err(failed)?;
@@ -50,14 +50,18 @@ pub(super) fn install() -> Result<Option<Guard>, Error> {
     Ok(Some(guard))
 }
 
-/// Takes those that stop and these others, for as long as the guard lives; `None` where they are not ours to take.
-pub(crate) fn take(others: &[i32]) -> Result<Option<(Signals, Guard)>, Error> {
-    if !ENABLED.load(Ordering::Relaxed) || std::thread::current().name() != Some("main") {
+/// Takes those that stop, that reload, and this other one, for as long as the guard lives; `None` where there is none to take.
+/// An app that has all signals itself leaves the last, which is about processes of the framework.
+pub(crate) fn take(other: Option<i32>) -> Result<Option<(Signals, Guard)>, Error> {
+    if std::thread::current().name() != Some("main") {
         return Ok(None);
     }
-    let stopping = STOPPING.into_iter().map(|(signal, _)| signal);
-    let stopping = stopping.filter(|signal| *signal != SIGHUP || !*IGNORES_HANGUP);
-    let wanted: Vec<i32> = stopping.chain(others.iter().copied()).collect();
+    let ours = STOPPING.into_iter().map(|(signal, _)| signal).chain(RELOADING);
+    let ours = ours.filter(|signal| ENABLED.load(Ordering::Relaxed) && (*signal != SIGHUP || !*IGNORES_HANGUP));
+    let wanted: Vec<i32> = ours.chain(other).collect();
+    if wanted.is_empty() {
+        return Ok(None);
+    }
     let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
     for signal in &wanted {
         if !taken.contains(signal) {

@@ -28,7 +28,7 @@ use super::plan::Plan;
 use super::supervisor::{Limits, Supervisor};
 use crate::error::{Error, Result};
 use crate::reactor::{self, monotonic};
-use crate::worker::signals::{self, Guard, RELOADING, Signals};
+use crate::worker::signals::{self, Guard, Signals};
 use crate::worker::stop::{How, Meaning};
 use crate::worker::{Bound, Which};
 use crew::{Crew, Listening, as_pid};
@@ -95,7 +95,7 @@ impl Master {
         files: Files,
         manner: Manner,
     ) -> Result<Self, Error> {
-        let mut signals = signals::take(&[RELOADING[0], RELOADING[1], SIGCHLD])?;
+        let mut signals = signals::take(Some(SIGCHLD))?;
         if let Some((signals, _)) = &mut signals {
             let registered = poll.registry().register(signals, SIGNALS, Interest::READABLE);
             registered.map_err(failed("take signals"))?;
