@@ -20,6 +20,15 @@ pub(super) fn say(line: &str) {
     print(&format!("{line}\n"));
 }
 
+/// The same of an app that runs: in the background only the log hears of it.
+pub(super) fn tell(manner: Manner, line: &str) {
+    if manner.daemon {
+        log::info!("{line}");
+    } else {
+        say(line);
+    }
+}
+
 /// Nobody may be there to read it, which is no failure.
 pub(super) fn print(text: &str) {
     let mut out = std::io::stdout().lock();

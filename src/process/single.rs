@@ -48,10 +48,13 @@ pub(super) fn run(manner: Manner, mut files: Files) -> Result<()> {
             keep_alive();
             Ok(())
         },
-        || tell_manager(Notifier::stopping),
+        || {
+            announce::tell(manner, &lines().stopping());
+            tell_manager(Notifier::stopping);
+        },
     );
     callbacks::master_stop();
-    log::info!("{}", lines().stopped());
+    announce::tell(manner, &lines().stopped());
     ended
 }
 

@@ -33,7 +33,7 @@ impl Process {
             if lines.peek().is_some_and(|line| line.starts_with("Workerman[")) {
                 lines.by_ref().take_while(|line| !line.ends_with("Start success.")).for_each(drop);
             }
-            for line in lines {
+            for line in lines.filter(|line| !line.starts_with("Workerman[")) {
                 let _ = sender.send(line);
             }
         });

@@ -8,6 +8,7 @@ use signal_hook::consts::SIGCHLD;
 use super::crew::{channel_token, lifeline_token};
 use super::link::printable;
 use super::{Master, SIGNALS, desk};
+use crate::process::announce;
 use crate::process::messages::{FromWorker, LANGUAGE, Question, ToWorker};
 use crate::process::place::lines;
 use crate::process::screens::exited;
@@ -45,7 +46,7 @@ impl Master {
                 // Why not is in the log.
                 _ if RELOADING.contains(&signal) => drop(self.reload()),
                 _ => {
-                    log::info!("{}", lines().received(signals::name(signal)));
+                    announce::tell(self.manner, &lines().received(signals::name(signal)));
                     let how = self.meaning.of(signal, monotonic());
                     self.stop(how);
                 }

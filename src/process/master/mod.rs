@@ -17,7 +17,6 @@ use mio::{Events, Interest, Poll, Token};
 use rustix::process::{WaitId, WaitIdOptions, WaitOptions, WaitStatus};
 use signal_hook::consts::SIGCHLD;
 
-use super::callbacks;
 use super::command::Command;
 use super::files::Files;
 use super::image::Images;
@@ -26,6 +25,7 @@ use super::notify::Notifier;
 use super::place::lines;
 use super::plan::Plan;
 use super::supervisor::{Limits, Supervisor};
+use super::{announce, callbacks};
 use crate::error::{Error, Result};
 use crate::reactor::{self, monotonic};
 use crate::worker::signals::{self, Guard, Signals};
@@ -147,7 +147,7 @@ impl Master {
             None => self,
             Some(reloaded) => {
                 match &reloaded {
-                    Ok(_) => log::info!("{}", lines().reloaded()),
+                    Ok(_) => announce::tell(self.manner, &lines().reloaded()),
                     Err(reason) => log::error!("the reload is refused: {reason}"),
                 }
                 if !self.supervisor.is_stopping() {
@@ -164,7 +164,7 @@ impl Master {
 
     /// Everybody is gone.
     fn end(self) -> Result<()> {
-        log::info!("{}", lines().stopped());
+        announce::tell(self.manner, &lines().stopped());
         callbacks::master_stop();
         match self.supervisor.failure() {
             None => Ok(()),
@@ -175,7 +175,7 @@ impl Master {
     /// Begins to stop: nobody is let in from here on.
     fn stop(&mut self, how: How) {
         if !self.supervisor.is_stopping() {
-            log::info!("{}", lines().stopping());
+            announce::tell(self.manner, &lines().stopping());
             self.tell_manager(Notifier::stopping);
         }
         self.crew.sockets.clear();
@@ -183,7 +183,7 @@ impl Master {
     }
 
     fn reload(&mut self) -> Result<(), &'static str> {
-        log::info!("{}", lines().reloading());
+        announce::tell(self.manner, &lines().reloading());
         self.supervisor.may_reload().inspect_err(|reason| log::error!("the reload is refused: {reason}"))?;
         self.tell_manager(|notifier| notifier.reloading(Duration::from_nanos(monotonic())));
         callbacks::master_reload();
