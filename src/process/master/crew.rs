@@ -76,8 +76,9 @@ impl Crew {
 
     fn spawn_linked(&mut self, image: Image, title: &str) -> io::Result<u32> {
         let (pid, control) = self.images.spawn(image, title)?;
-        let linked = channel::give(&control, &Role::<Kept>::Worker, &[])
-            .and_then(|()| self.adopt(pid, Link::new(Channel::new(control)?)));
+        // One that has ended by now is waited for as any other, so that how it ended is known.
+        let _ = channel::give(&control, &Role::<Kept>::Worker, &[]);
+        let linked = Channel::new(control).and_then(|channel| self.adopt(pid, Link::new(channel)));
         if linked.is_err() {
             // Nobody else knows of it.
             self.kill(pid);
