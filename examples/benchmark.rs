@@ -1,7 +1,8 @@
 //! The server that is measured beside others: see `docs/performance.md`.
 //!
-//! Environment: `PORT`; `SSE_INTERVAL_MS` and `SSE_SIZE`, the period and the size in bytes of the event that goes to
-//! every subscriber of `/sse`, and of the message to every WebSocket of `/hear`; `FILES`, a directory with a `file` for `/file` and a `static` for what is below `/static/`.
+//! Environment: `PORT`; `COUNT`, of processes; `SSE_INTERVAL_MS` and `SSE_SIZE`, the period and the size in bytes of the
+//! event that goes to every subscriber of `/sse`, and of the message to every WebSocket of `/hear`; `FILES`, a directory
+//! with a `file` for `/file` and a `static` for what is below `/static/`.
 
 use std::hint::black_box;
 use std::path::PathBuf;
@@ -26,6 +27,7 @@ fn main() -> workerman::Result<()> {
     let interval = Duration::from_secs_f64(variable("SSE_INTERVAL_MS", 100.0) / 1000.0);
 
     let worker = Worker::<Http>::new(&format!("http://127.0.0.1:{port}"));
+    worker.set_count(variable("COUNT", 1));
     worker.set(Subscribers::default());
     worker.set_deadlines(Deadlines::default().keep_alive(0));
 

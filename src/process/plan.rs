@@ -18,9 +18,11 @@ pub(crate) struct PlannedWorker {
     pub(crate) reloadable: bool,
     pub(crate) user: String,
     pub(crate) group: String,
+    /// It has neither an address nor an `on_worker_start`: it is there for connections of others.
+    pub(crate) only_helps: bool,
 }
 
-wire_struct!(PlannedWorker { name, address, transport, count, reloadable, user, group });
+wire_struct!(PlannedWorker { name, address, transport, count, reloadable, user, group, only_helps });
 
 /// The workers of an app, in the order in which they were made.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -53,7 +55,8 @@ pub(crate) fn of_app() -> Plan {
         let (address, count) = (which.address(), which.count());
         let of_part = which.part(|part| (!part.stays, part.user.to_string(), part.group.to_string()));
         let (reloadable, user, group) = of_part.unwrap_or_default();
-        PlannedWorker { name, address, transport: transport.to_owned(), count, reloadable, user, group }
+        let only_helps = address.is_empty() && !which.has_start();
+        PlannedWorker { name, address, transport: transport.to_owned(), count, reloadable, user, group, only_helps }
     };
     Plan { workers: Which::all().into_iter().map(describe).collect() }
 }
@@ -62,7 +65,12 @@ impl Plan {
     /// The processes that are wanted, each kind of them once.
     pub(crate) fn groups(&self) -> Vec<Group> {
         let mut groups: Vec<Group> = Vec::new();
+        // Where nobody has anything to do, one process is there for it.
+        let all_help = self.workers.iter().all(|worker| worker.only_helps);
         for (index, worker) in self.workers.iter().enumerate() {
+            if worker.only_helps && !all_help {
+                continue;
+            }
             let shares = |group: &&mut Group| {
                 let first = group.workers.first().and_then(|first| self.workers.get(*first));
                 group.count == 1 && first.is_some_and(|first| first.may_share(worker))
@@ -171,6 +179,13 @@ mod tests {
         let other = PlannedWorker { user: "www-data".into(), ..worker("b", 1) };
         let stays = PlannedWorker { reloadable: false, ..worker("c", 1) };
         assert_eq!(groups(&[worker("a", 1), other, stays]), [(vec![0], 1), (vec![1], 1), (vec![2], 1)]);
+    }
+
+    #[test]
+    fn a_worker_that_other_workers_hand_connections_to_needs_no_process() {
+        let helper = PlannedWorker { address: String::new(), only_helps: true, ..worker("chat", 1) };
+        assert_eq!(groups(&[helper.clone(), worker("web", 2)]), [(vec![1], 2)]);
+        assert_eq!(groups(&[helper]), [(vec![0], 1)]);
     }
 
     #[test]

@@ -31,7 +31,7 @@ use driver::Handlers;
 use registry::{Entry, WorkerData, with_entry, with_socket};
 
 pub use connection::UdpConnection;
-pub(crate) use processes::{address, bind, bind_beside, look_at, name, part};
+pub(crate) use processes::{address, bind, bind_beside, has_start, look_at, name, part};
 pub(crate) use registry::{clear, is_leaving, keys, leave, listen_all, overview, start_all, stop_all};
 
 /// A worker that listens for datagrams, by a handle that is copied freely: PHP's `new Worker('udp://…')`.

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
+use std::rc::Rc;
 
 use super::registry::{self, Entry, with_entry};
 use super::{UdpWorker, socket};
@@ -59,6 +60,11 @@ impl<P: Datagram> UdpWorker<P> {
 /// What part a worker has in the processes of its app.
 pub(crate) fn part<R>(key: Key, f: impl FnOnce(&mut Part) -> R) -> Option<R> {
     with_entry(key, |entry| f(&mut entry.part))
+}
+
+/// Whether the worker is to be told when it starts.
+pub(crate) fn has_start(key: Key) -> bool {
+    with_entry(key, |entry| Rc::clone(&entry.on_start)).is_some_and(|on_start| on_start.is_set())
 }
 
 /// The worker's name.

@@ -9,6 +9,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
+use std::rc::Rc;
 
 use socket2::{SockRef, Type};
 
@@ -69,6 +70,16 @@ impl Which {
         match self.0 {
             Kind::Connections(key) => registry().with(|table| Some(f(&mut table.get_mut(key)?.part))),
             Kind::Datagrams(key) => udp::part(key, f),
+        }
+    }
+
+    /// Whether it is to be told when it starts.
+    pub(crate) fn has_start(self) -> bool {
+        match self.0 {
+            Kind::Connections(key) => registry()
+                .with(|table| table.get(key).map(|entry| Rc::clone(&entry.on_start)))
+                .is_some_and(|it| it.is_set()),
+            Kind::Datagrams(key) => udp::has_start(key),
         }
     }
 
