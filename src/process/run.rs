@@ -37,7 +37,7 @@ impl Worker<()> {
     ///
     /// # Errors
     ///
-    /// An [`Error`](crate::Error): an address that is wrong, a port in use, a failing `on_worker_start`, a loop that is
+    /// An [`Error`]: an address that is wrong, a port in use, a failing `on_worker_start`, a loop that is
     /// running on this thread already.
     ///
     /// ```no_run

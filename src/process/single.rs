@@ -54,7 +54,9 @@ pub(super) fn run(manner: Manner, mut files: Files) -> Result<()> {
         },
     );
     callbacks::master_stop();
-    announce::tell(manner, &lines().stopped());
+    if ended.is_ok() {
+        announce::tell(manner, &lines().stopped());
+    }
     ended
 }
 
