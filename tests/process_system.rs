@@ -238,9 +238,9 @@ fn process_1_has_no_dead_beside_it_and_stops_when_it_is_told_to() {
     if !is_possible.is_ok_and(|output| output.status.success()) {
         return eprintln!("not tested: there are no namespaces to be had");
     }
-    for count in ["1", "2"] {
+    for count in [1, 2] {
         let address = free_address();
-        let program = Program::new("unit").with("ADDRESS", address.to_string()).with("COUNT", count);
+        let program = Program::new("unit").with("ADDRESS", address.to_string()).with("COUNT", count.to_string());
         let inner = program.command(&[]);
         let mut command = Command::new("unshare");
         command.args(["--pid", "--fork", "--mount-proc"]).arg(program.path());
@@ -248,14 +248,13 @@ fn process_1_has_no_dead_beside_it_and_stops_when_it_is_told_to() {
         let process = Process::start(&mut command);
         eventually("it serves", || TcpStream::connect(address).is_ok());
         let first = *children_of(process.id()).first().expect("process 1");
-        if count == "2" {
-            (0..5).for_each(|_| drop(ask(&mut connect(address), "/orphan", "ok\n")));
-            eventually("all orphans are gone", || processes_in(first).len() == 3);
-            // From outside, since the command would not find process 1 here.
-            signal(first, "USR1");
-            eventually("there are new workers", || process.line() == "reload");
-            eventually("and only those", || processes_in(first).len() == 3);
-        }
+        let processes = 1 + count;
+        (0..5).for_each(|_| drop(ask(&mut connect(address), "/orphan", "ok\n")));
+        eventually("all orphans are gone", || processes_in(first).len() == processes);
+        // From outside, since the command would not find process 1 here.
+        signal(first, "USR1");
+        eventually("there are new workers", || process.line() == "reload");
+        eventually("and only those", || processes_in(first).len() == processes);
         signal(first, "TERM");
         let (status, errors) = process.wait();
         assert_eq!(status.code(), Some(0), "{count}: {errors}");

@@ -22,6 +22,9 @@ use crate::worker::{Which, Worker, run};
 /// What becomes of a start in the background otherwise than by a failure.
 const STOPPED: &str = "the app was stopped before it served";
 
+/// The process that a container begins with.
+const FIRST: u32 = 1;
+
 /// # All workers of a thread
 impl Worker<()> {
     /// Does what the command line of the program says, see [`Command`]; without a word there it starts all workers made on
@@ -29,7 +32,7 @@ impl Worker<()> {
     /// where there is no worker, it runs the loop and nothing else.
     ///
     /// Every worker's address is bound first, then every `on_worker_start` runs, then connections are accepted. A worker
-    /// with a [count](Worker::set_count) above 1, and `start -d`, have a master, which starts the program once more for each
+    /// with a [count](Worker::set_count) above 1, and `start -d`, have a master (as has process 1 of a container), which starts the program once more for each
     /// process: **what stands before `run_all` in `main` runs once in each of them**, and what stands behind it when they
     /// end.
     ///
@@ -119,7 +122,8 @@ fn start(manner: Manner, images: &Images) -> Result<()> {
     }
     let files = take_files()?;
     let plan = plan::of_app();
-    if plan.needs_one_process() {
+    // Process 1 is handed the orphans of all others, and only a master can tell them from the app's own children: it has none.
+    if plan.needs_one_process() && std::process::id() != FIRST {
         return single::run(manner, files);
     }
     let master = Master::new(plan, manner, files, images.clone())?;
