@@ -278,3 +278,128 @@ fn a_loop_that_ends_forgets_its_clients() {
     drop(simulation);
     assert_eq!(std::rc::Rc::strong_count(&kept), 1);
 }
+
+#[test]
+fn a_connect_in_any_callback_comes_after_the_on_close_that_is_due() {
+    let (simulation, client, log) = client();
+    let told = log.writer();
+    client.set_connect_timeout(1);
+    client.on_message(move |client, line| {
+        told(format!("message {line}"));
+        client.destroy();
+        client.connect();
+        assert_eq!(client.send("after connect"), SendStatus::Queued);
+    });
+    client.connect();
+    accept(&simulation).write("x\n");
+    simulation.run();
+    assert_eq!(log.take(), ["connect", "message x", "close", "connect"]);
+    assert_eq!(client.status(), Status::Established);
+    let second = accept(&simulation);
+    assert_eq!(second.read_text(), "after connect\n");
+    second.finish();
+    simulation.run();
+    assert_eq!((client.status(), log.take()), (Status::Closed, vec!["close".to_owned()]));
+}
+
+#[test]
+fn a_connect_in_on_error_is_another_attempt_after_on_close() {
+    let simulation = Simulation::new();
+    let client = Client::new("http://wrong.test:1");
+    let log = Log::new();
+    let (error, close) = (log.writer(), log.writer());
+    let mut left = 2;
+    client.on_error(move |client, _, _| {
+        error("error");
+        left -= 1;
+        if left > 0 {
+            client.connect();
+        }
+    });
+    client.on_close(move |_| close("close"));
+    client.connect();
+    simulation.run();
+    assert_eq!(log.take(), ["error", "close", "error", "close"]);
+    assert_eq!(client.address(), "", "it is forgotten");
+}
+
+#[test]
+fn an_attempt_that_is_put_off_does_not_go_on() {
+    let (simulation, client, _log) = client();
+    client.connect();
+    client.reconnect(60);
+    simulation.advance(Duration::from_secs(59));
+    assert!(simulation.accept().is_none(), "it comes in a minute");
+    simulation.advance(Duration::from_secs(1));
+    assert!(simulation.accept().is_some());
+}
+
+#[test]
+fn a_client_hears_of_the_end_behind_an_on_close_of_its_connection() {
+    let (simulation, client, log) = client();
+    let told = log.writer();
+    client.on_connect(move |client| {
+        let told = told.clone();
+        let connection = client.connection().expect("it stands");
+        connection.on_close(move |_| {
+            told("the connection's own".to_owned());
+            client.reconnect(1);
+        });
+    });
+    client.connect();
+    accept(&simulation).finish();
+    simulation.run();
+    assert_eq!((client.status(), log.take()), (Status::Initial, vec!["the connection's own".to_owned()]));
+    simulation.advance(Duration::from_secs(1));
+    let again = accept(&simulation);
+    client.connection().expect("it stands").on_close(|_| ());
+    again.finish();
+    simulation.run();
+    assert_eq!(client.address(), "", "it is forgotten");
+}
+
+#[test]
+fn what_was_sent_before_a_close_is_not_sent_by_the_connection_after_it() {
+    let (simulation, client, _log) = client();
+    client.on_close(|client| {
+        client.reconnect(1);
+        assert_eq!(client.send("anew"), SendStatus::Queued);
+    });
+    client.send("for nobody");
+    client.connect();
+    client.destroy();
+    simulation.advance(Duration::from_secs(1));
+    assert_eq!(accept(&simulation).read_text(), "anew\n");
+}
+
+#[test]
+fn a_client_whose_callbacks_panic_when_dropped_costs_itself() {
+    struct Bad;
+    impl Drop for Bad {
+        fn drop(&mut self) {
+            panic!("in a destructor");
+        }
+    }
+    let (simulation, log) = (Simulation::new(), Log::new());
+    Worker::set_panic_policy(workerman::PanicPolicy::CloseConnection);
+    let client = Client::new("http://wrong.test:1");
+    let (bad, told) = (Bad, log.writer());
+    client.on_message(move |_, _| {
+        let _held = &bad;
+    });
+    client.connect();
+    Timer::delay(1, move || told("the loop goes on"));
+    simulation.advance(Duration::from_secs(1));
+    assert_eq!(log.take(), ["the loop goes on"]);
+    assert_eq!(client.address(), "");
+}
+
+#[test]
+fn a_loop_offers_no_connections_of_one_before_it() {
+    let (simulation, client, _log) = client();
+    client.connect();
+    simulation.run();
+    drop(simulation);
+    let simulation = Simulation::new();
+    assert!(simulation.accept().is_none());
+}

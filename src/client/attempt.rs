@@ -9,6 +9,7 @@ use super::dial::{self, Dialled};
 use super::registry::{self, Stage, with};
 use super::resolve;
 use crate::address::Address;
+use crate::callback;
 use crate::connection;
 use crate::reactor::{self, Deferred, Handler, Key, Kind};
 use crate::transport::{Readiness, memory};
@@ -146,7 +147,8 @@ pub(super) fn fail(key: Key, reason: &str) {
     reactor::get().defer(Deferred { run: |key, _| close(key), key, code: 0 });
 }
 
-/// The app wants no connection any more: of one that is on its way, `on_close` tells; else nobody has heard of it.
+/// The app wants no connection any more, and what it has sent goes nowhere: of one that is on its way, `on_close` tells; else
+/// nobody has heard of it.
 pub(super) fn give_up(key: Key) {
     end_timer(key);
     let was_under_way = with(key, |entry| {
@@ -158,7 +160,10 @@ pub(super) fn give_up(key: Key) {
         None
     });
     match was_under_way.flatten() {
-        Some(true) => reactor::get().defer(Deferred { run: |key, _| close(key), key, code: 0 }),
+        Some(true) => {
+            callback::discard_all(with(key, |entry| std::mem::take(&mut entry.queue)).unwrap_or_default());
+            reactor::get().defer(Deferred { run: |key, _| close(key), key, code: 0 });
+        }
         Some(false) => registry::forget(key),
         None => {}
     }
@@ -166,39 +171,37 @@ pub(super) fn give_up(key: Key) {
 
 /// `on_close` of one who has no connection.
 pub(super) fn close(key: Key) {
-    if let Some(closed) = with(key, |entry| Rc::clone(&entry.closed)) {
-        closed();
-        settle(key);
-    }
+    let Some(closed) = with(key, |entry| Rc::clone(&entry.closed)) else { return };
+    closed();
+    // The last to have the callbacks is whoever forgets the client: dropping them is user code.
+    drop(closed);
+    settle(key);
 }
 
 /// After `on_close`: connects anew if that was asked for, else forgets the client.
 pub(super) fn settle(key: Key) {
-    let again = with(key, |entry| match (&entry.stage, entry.again) {
-        (Stage::Closed, Some(delay)) => Some(Some(delay)),
-        (Stage::Closed, None) => Some(None),
-        _ => None,
-    });
+    let again = with(key, |entry| matches!(entry.stage, Stage::Closed).then_some(entry.again));
     match again.flatten() {
         // Nobody comes back to a loop that ends.
         Some(Some(delay)) if !reactor::get().is_stopping() => wait(key, delay),
-        Some(Some(_)) => registry::forget(key),
-        Some(None) => registry::forget(key),
+        Some(_) => registry::forget(key),
         None => {}
     }
 }
 
-/// Connects so many nanoseconds from now.
+/// Connects so many nanoseconds from now. What is still to come of an attempt that was on its way is not of this one.
 pub(super) fn wait(key: Key, delay: u64) {
     end_timer(key);
-    if delay == 0 {
-        return begin(key);
-    }
     let attempt = with(key, |entry| {
         entry.stage = Stage::Waiting;
+        entry.again = None;
+        entry.attempt = entry.attempt.wrapping_add(1);
         entry.attempt
     });
     let Some(attempt) = attempt else { return };
+    if delay == 0 {
+        return begin(key);
+    }
     let due = Box::new(move |_| if_current(key, attempt, begin));
     match reactor::get().add_deadline(delay, due) {
         Ok(timer) => drop(with(key, |entry| entry.timer = Some(timer))),

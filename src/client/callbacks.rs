@@ -78,13 +78,7 @@ impl<P: Codec> AsyncTcpConnection<P> {
     {
         let site = Site::here("on_close");
         if let Some(handlers) = self.handlers() {
-            handlers.callbacks.on_close.set(
-                site,
-                Box::new(move |_| {
-                    gone(self.key);
-                    callback(self).into_result()
-                }),
-            );
+            handlers.callbacks.on_close.set(site, Box::new(move |_| callback(self).into_result()));
         }
     }
 
@@ -151,18 +145,13 @@ impl<P: Codec> AsyncTcpConnection<P> {
     }
 
     /// What the framework itself has to hear, whether or not the app wants to.
-    pub(super) fn set_first_callbacks(self, handlers: &Handlers<P>) {
+    pub(super) fn set_first_callback(self, handlers: &Handlers<P>) {
         let key = self.key;
         let connect = move |connection| {
             stands::<P>(key, connection);
             Ok(())
         };
-        let close = move |_| {
-            gone(key);
-            Ok(())
-        };
         handlers.callbacks.on_connect.set(Site::unset("on_connect"), Box::new(connect));
-        handlers.callbacks.on_close.set(Site::unset("on_close"), Box::new(close));
     }
 
     fn handlers(self) -> Option<Rc<Handlers<P>>> {
@@ -204,17 +193,17 @@ fn stands<P: Codec>(key: Key, connection: TcpConnection<P>) {
         entry.stage = Stage::Established(connection.key());
         std::mem::take(&mut entry.queue)
     });
+    connection.set(Mark(key));
     queue.unwrap_or_default().into_iter().for_each(|send| send(connection.key()));
 }
 
-/// The `on_close` of its connection begins; when it has returned, it is seen whether the client goes on.
-fn gone(key: Key) {
-    let had_connection = with(key, |entry| {
-        let had = matches!(entry.stage, Stage::Established(_));
-        entry.stage = Stage::Closed;
-        had
-    });
-    if had_connection == Some(true) {
-        reactor::get().defer(Deferred { run: |key, _| attempt::settle(key), key, code: 0 });
+/// What its connection keeps for a client. It goes with the connection, after an `on_close` of whomever: then it is seen
+/// whether the client goes on.
+struct Mark(Key);
+
+impl Drop for Mark {
+    fn drop(&mut self) {
+        with(self.0, |entry| entry.stage = Stage::Closed);
+        reactor::get().defer(Deferred { run: |key, _| attempt::settle(key), key: self.0, code: 0 });
     }
 }

@@ -32,6 +32,11 @@ pub(crate) fn take_offered() -> Option<memory::Peer> {
     OFFERED.with(|offered| offered.with(VecDeque::pop_front))
 }
 
+/// At the end of a loop: what it has offered, nobody takes any more.
+pub(super) fn clear() {
+    drop(OFFERED.with(|offered| offered.with(std::mem::take)));
+}
+
 #[derive(Debug)]
 pub(super) enum Dialled {
     Tcp(TcpStream, SocketAddr),

@@ -87,12 +87,12 @@ impl<P: Codec> AsyncTcpConnection<P> {
             again: None,
         });
         let client = Self { key, protocol: PhantomData };
-        client.set_first_callbacks(&handlers);
+        client.set_first_callback(&handlers);
         client
     }
 
     /// Begins to connect, unless a connection stands or is on its way. Comes back at once; `on_connect` or `on_error` tells
-    /// what has come of it.
+    /// what has come of it. An `on_close` that is due, because of an error or of a `close`, comes first.
     ///
     /// ```
     /// # use workerman::{AsyncTcpConnection, Tcp};
@@ -100,7 +100,10 @@ impl<P: Codec> AsyncTcpConnection<P> {
     /// upstream.connect();
     /// ```
     pub fn connect(self) {
-        attempt::begin(self.key);
+        match self.status() {
+            Status::Initial | Status::Connecting | Status::Established => attempt::begin(self.key),
+            _ => drop(with(self.key, |entry| entry.again = Some(0))),
+        }
     }
 
     /// Connects anew, so many seconds or such a `Duration` from now; with the same address and callbacks. In `on_close` that
@@ -126,7 +129,6 @@ impl<P: Codec> AsyncTcpConnection<P> {
         match stands.flatten() {
             Some(Some(connection)) => TcpConnection::<P>::new(connection).destroy(),
             Some(None) => {
-                with(self.key, |entry| entry.again = None);
                 attempt::wait(self.key, after);
             }
             None if !self.is_there() => log::warn!("a client that was forgotten after its on_close cannot reconnect"),
@@ -184,14 +186,15 @@ impl<P: Codec> AsyncTcpConnection<P> {
     where
         P: Encode<M>,
     {
-        if let Some(connection) = self.connection() {
+        let comes_back = with(self.key, |entry| entry.again.is_some()) == Some(true);
+        if let Some(connection) = self.connection().filter(|_| !comes_back) {
             return connection.send(message);
         }
         let send = Box::new(move |key| {
             TcpConnection::<P>::new(key).send(message);
         });
         let refused = with(self.key, |entry| match entry.stage {
-            Stage::Closed => Some(SendStatus::Closed),
+            Stage::Closed if !comes_back => Some(SendStatus::Closed),
             _ if entry.queue.len() >= QUEUE => Some(SendStatus::Dropped),
             _ => None,
         });
@@ -293,6 +296,7 @@ impl<P: Codec> AsyncTcpConnection<P> {
 /// At the end of a loop: nothing of this thread's clients stays.
 pub(crate) fn clear() {
     registry::clear();
+    dial::clear();
     resolve::clear();
 }
 
