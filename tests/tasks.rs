@@ -222,3 +222,58 @@ fn a_callback_that_a_task_ends_in_may_fail() {
     simulation.advance(Duration::from_secs(1));
     assert_eq!(log.take(), ["the loop goes on"]);
 }
+
+#[test]
+fn a_result_that_nobody_takes_may_panic_when_dropped() {
+    struct Bad;
+    impl Drop for Bad {
+        fn drop(&mut self) {
+            panic!("in a destructor");
+        }
+    }
+    let _alone = alone();
+    Task::set_threads(1);
+    let (release, wait) = mpsc::channel::<()>();
+    let work = move || {
+        let _ = wait.recv();
+        Bad
+    };
+    // Its loop has ended before it is done.
+    let ended = thread::spawn(move || {
+        Task::run(work, |_| ()).expect("it is taken");
+        Worker::stop_all();
+        Worker::run_all()
+    });
+    ended.join().expect("it ends").expect("the loop ends without an error");
+    drop(release);
+    let (tell, told) = mpsc::channel();
+    Task::run(move || tell.send(()), |_| ()).expect("it is taken");
+    receive("the next task", &told);
+    Task::set_threads(4);
+}
+
+#[test]
+fn a_lower_limit_holds_for_threads_that_there_are() {
+    let _alone = alone();
+    let (start, started) = (Arc::new(std::sync::Barrier::new(4)), mpsc::channel());
+    for _ in 0..4 {
+        let (start, tell) = (Arc::clone(&start), started.0.clone());
+        Task::run(move || drop((start.wait(), tell.send(()))), |_| ()).expect("it is taken");
+    }
+    (0..4).for_each(|_| receive("all four", &started.1));
+    Task::set_threads(1);
+    let (running, most, done) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)), mpsc::channel());
+    for _ in 0..20 {
+        let (running, most, tell) = (Arc::clone(&running), Arc::clone(&most), done.0.clone());
+        let work = move || {
+            most.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            thread::sleep(Duration::from_millis(1));
+            running.fetch_sub(1, Ordering::SeqCst);
+            tell.send(())
+        };
+        Task::run(work, |_| ()).expect("it is taken");
+    }
+    (0..20).for_each(|_| receive("all are done", &done.1));
+    assert_eq!(most.load(Ordering::SeqCst), 1);
+    Task::set_threads(4);
+}

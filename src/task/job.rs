@@ -92,8 +92,9 @@ impl Task {
         })
     }
 
-    /// Sets how many threads there are at most, for all loops of the process: 4 unless set. They are started when there is
-    /// work for them, and end when there has been none for 10 s.
+    /// Sets how many threads there are at most, for all loops of the process: 4 unless set, and at least one. They are started
+    /// when there is work for them, and end when there has been none for 10 s, or when they are too many for a lower limit and
+    /// have done their job.
     ///
     /// ```
     /// # use workerman::Task;

@@ -1,15 +1,17 @@
 //! A few threads that do what would block a loop, one job after another.
 //!
 //! Invariants: a thread is started only for a job that finds none idle, and only up to the limit; a job that finds neither
-//! waits, in a queue with a limit; who has been idle for a while ends. Idle threads wait, and nothing wakes them but a job.
+//! waits, in a queue with a limit; who has been idle for a while ends, and so do those above a limit that was lowered, once
+//! their job is done. Idle threads wait, and nothing wakes them but a job or a new limit.
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-/// What a thread does. It does not panic.
+/// What a thread does.
 pub(super) type Job = Box<dyn FnOnce() + Send>;
 
 /// libuv's number.
@@ -77,6 +79,8 @@ struct State {
 
 pub(super) fn set_threads(count: usize) {
     POOL.state().limit = count.max(1);
+    // Those that are too many now end.
+    POOL.job.notify_all();
 }
 
 pub(super) fn set_queue_limit(tasks: usize) {
@@ -115,25 +119,35 @@ pub(super) fn push(job: Job) -> Result<(), TaskError> {
 fn work() {
     let mut state = POOL.state();
     state.idle -= 1;
-    loop {
-        while let Some(job) = state.queue.pop_front() {
+    while state.threads <= state.limit {
+        if let Some(job) = state.queue.pop_front() {
             drop(state);
-            job();
+            run(job);
             state = POOL.state();
-        }
-        if state.threads > state.limit {
-            break;
+            continue;
         }
         state.idle += 1;
-        let waited = POOL.job.wait_timeout_while(state, IDLE, |state| state.queue.is_empty());
+        let is_idle = |state: &mut State| state.queue.is_empty() && state.threads <= state.limit;
+        let waited = POOL.job.wait_timeout_while(state, IDLE, is_idle);
         let (woken, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
         state = woken;
         state.idle -= 1;
-        if timeout.timed_out() && state.queue.is_empty() {
+        if timeout.timed_out() {
             break;
         }
     }
     state.threads -= 1;
+    if !state.queue.is_empty() {
+        // It may be the one that was woken for this job.
+        POOL.job.notify_one();
+    }
+}
+
+/// A result that nobody takes any more is dropped here, which is user code: a panic of that is worth less than the thread.
+fn run(job: Job) {
+    if let Err(panicked) = catch_unwind(AssertUnwindSafe(job)) {
+        std::mem::forget(panicked);
+    }
 }
 
 impl Pool {
