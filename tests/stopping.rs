@@ -425,6 +425,21 @@ fn other_protocols_send_what_is_queued_and_close() {
 }
 
 #[test]
+fn who_was_accepted_leaves_as_such_whatever_protocol_it_speaks_by_now() {
+    let (simulation, worker, _) = server();
+    let tcp = Worker::<Tcp>::new("");
+    tcp.on_connect(|connection| {
+        connection.set_protocol::<Text>();
+    });
+    let lines = simulation.connect(tcp);
+    simulation.advance(seconds(1));
+    let owed = ask(&simulation, worker, "/never");
+    stop_gracefully(&simulation);
+    simulation.advance(seconds(1));
+    assert!(lines.is_finished() && !owed.is_finished());
+}
+
+#[test]
 fn what_has_arrived_is_read_before_anybody_counts_as_idle() {
     let simulation = Simulation::new();
     let worker = Worker::<Tcp>::new("");

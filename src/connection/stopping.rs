@@ -16,6 +16,7 @@ use super::driver::{Driver, NOBODY};
 use super::lifecycle;
 use super::state::{Flags, visit};
 use super::status::Status;
+use super::switched::Switched;
 use crate::protocols::{Codec, Leave};
 use crate::reactor::{self, Key};
 
@@ -77,7 +78,9 @@ fn look_at_all(spares: bool) -> Vec<Key> {
     let (mut streams, mut own, mut others) = (Vec::new(), Vec::new(), false);
     lifecycle::for_all(|key| {
         let Some((driver, status)) = visit(key, |visit| (Rc::clone(&visit.driver), visit.status)) else { return };
-        let is_own = driver.worker() == NOBODY;
+        // Whatever it speaks by now.
+        let acceptor = driver.as_switched().map_or(&driver, Switched::acceptor);
+        let is_own = acceptor.worker() == NOBODY;
         others |= !is_own;
         match driver {
             driver if status != Status::Established => drop(driver),
