@@ -277,3 +277,15 @@ fn a_lower_limit_holds_for_threads_that_there_are() {
     assert_eq!(most.load(Ordering::SeqCst), 1);
     Task::set_threads(4);
 }
+
+#[test]
+fn what_another_thread_fails_with_costs_its_connection() {
+    let (simulation, worker) = serve(|connection, _| {
+        let remote = connection.remote();
+        let given = thread::spawn(move || remote.run(|_| -> workerman::Result<()> { Err("no answer".into()) }));
+        given.join().expect("it ends").expect("the loop runs");
+    });
+    Worker::set_panic_policy(PanicPolicy::CloseConnection);
+    let (peer, answer) = exchange(&simulation, worker, get("/"));
+    assert!(String::from_utf8_lossy(answer.as_ref()).starts_with("HTTP/1.1 500 ") && peer.is_finished());
+}

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use super::{Status, TcpConnection, id};
-use crate::callback::CallbackResult;
+use super::{Status, TcpConnection, id, lifecycle};
+use crate::callback::{self, CallbackResult, Site};
 use crate::protocols::{Codec, Encode};
 use crate::reactor::{Key, LoopError};
 use crate::task::LoopHandle;
@@ -65,6 +65,7 @@ impl<P: Codec> RemoteConnection<P> {
     /// std::thread::spawn(move || remote.send("computed elsewhere"));
     /// # }
     /// ```
+    #[track_caller]
     pub fn send<M: Send + 'static>(&self, message: M) -> Result<(), LoopError>
     where
         P: Encode<M>,
@@ -72,7 +73,8 @@ impl<P: Codec> RemoteConnection<P> {
         self.run(move |connection| connection.send(message))
     }
 
-    /// Calls a closure with the connection on its loop, in the next turn; not at all if the connection has gone by then.
+    /// Calls a closure with the connection on its loop, in the next turn; not at all if the connection has gone by then. One
+    /// that fails closes the connection.
     ///
     /// # Errors
     ///
@@ -91,9 +93,13 @@ impl<P: Codec> RemoteConnection<P> {
         task: impl FnOnce(TcpConnection<P>) -> R + Send + 'static,
     ) -> Result<(), LoopError> {
         let (key, ticket) = (self.key, self.ticket);
+        let site = Site::here("a task of another thread");
         self.handle.run(move || {
             let connection = TcpConnection { key, ticket, protocol: PhantomData };
-            if connection.status() == Status::Closed { Ok(()) } else { task(connection).into_result() }
+            let is_there = connection.status() != Status::Closed;
+            if is_there && callback::call(site, || task(connection).into_result()).is_err() {
+                lifecycle::fail(key);
+            }
         })
     }
 }

@@ -68,6 +68,9 @@ impl Task {
         R: CallbackResult,
     {
         let site = Site::here("a task");
+        if reactor::get().is_stray() {
+            log::warn!("a task was given on a thread without an event loop while another thread runs one");
+        }
         let remote = reactor::get().remote();
         let take = move |result: Box<dyn Any + Send>| match result.downcast::<Result<T, Panicked>>() {
             Ok(result) => done(*result).into_result(),
