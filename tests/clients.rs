@@ -264,6 +264,21 @@ fn a_loop_that_stops_needs_its_clients_for_the_answers_it_owes() {
 }
 
 #[test]
+fn who_waits_for_his_next_attempt_does_not_come_back_to_a_loop_that_stops() {
+    let (simulation, client, _log) = client();
+    let worker = Worker::<workerman::Http>::new("");
+    worker.on_message(|_, _| ()); // it owes an answer for long
+    let browser = simulation.connect(worker);
+    browser.write(common::GET);
+    simulation.run();
+    client.reconnect(1);
+    Worker::stop_all_gracefully();
+    simulation.begin_stop();
+    simulation.advance(Duration::from_secs(5));
+    assert!(!simulation.has_stopped() && simulation.accept().is_none());
+}
+
+#[test]
 fn a_loop_that_ends_forgets_its_clients() {
     let kept = std::rc::Rc::new(());
     let (simulation, client, _log) = client();

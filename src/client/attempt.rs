@@ -202,11 +202,16 @@ pub(super) fn wait(key: Key, delay: u64) {
     if delay == 0 {
         return begin(key);
     }
-    let due = Box::new(move |_| if_current(key, attempt, begin));
+    let due = Box::new(move |_| if_current(key, attempt, come_back));
     match reactor::get().add_deadline(delay, due) {
         Ok(timer) => drop(with(key, |entry| entry.timer = Some(timer))),
         Err(_) => begin(key),
     }
+}
+
+/// Nobody comes back to a loop that ends.
+fn come_back(key: Key) {
+    if reactor::get().is_stopping() { registry::forget(key) } else { begin(key) }
 }
 
 fn if_current(key: Key, attempt: u32, then: impl FnOnce(Key)) {
