@@ -58,6 +58,7 @@ mod data;
 #[cfg(doctest)]
 mod docs;
 mod error;
+mod handle;
 mod handover;
 mod part;
 mod process;

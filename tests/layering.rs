@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 /// The modules of the crate root, lowest first. A module may import from those in the rows above its own.
 const LAYERS: &[&[&str]] = &[
-    &["error", "handover", "shared"],
+    &["error", "handle", "handover", "shared"],
     &["protocols"],
     &["address", "callback"],
     &["data", "part", "transport"],

@@ -184,7 +184,7 @@ pub(super) fn closed<P: Codec>(handlers: &Rc<Handlers<P>>) -> Rc<dyn Fn()> {
 
 /// A connection that there never is.
 fn nobody<P: Codec>() -> TcpConnection<P> {
-    TcpConnection::new(Key { slot: u32::MAX, generation: u32::MAX })
+    TcpConnection::new(Key::NONE)
 }
 
 /// The connection stands: what was sent before it did is sent now.

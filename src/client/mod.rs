@@ -10,11 +10,11 @@ mod registry;
 mod resolve;
 
 use std::fmt;
-use std::hash::{Hash, Hasher};
 use std::marker::PhantomData;
 use std::rc::Rc;
 
 use crate::connection::{Handlers, SendStatus, Status, TcpConnection};
+use crate::handle::handle;
 use crate::protocols::{Codec, Encode};
 use crate::reactor::{self, Key};
 use crate::timer::Interval;
@@ -300,27 +300,7 @@ pub(crate) fn clear() {
     resolve::clear();
 }
 
-impl<P> Clone for AsyncTcpConnection<P> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<P> Copy for AsyncTcpConnection<P> {}
-
-impl<P> PartialEq for AsyncTcpConnection<P> {
-    fn eq(&self, other: &Self) -> bool {
-        self.key == other.key
-    }
-}
-
-impl<P> Eq for AsyncTcpConnection<P> {}
-
-impl<P> Hash for AsyncTcpConnection<P> {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.key.hash(state);
-    }
-}
+handle!(AsyncTcpConnection);
 
 impl<P> fmt::Debug for AsyncTcpConnection<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

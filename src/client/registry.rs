@@ -82,7 +82,7 @@ impl Entry {
 /// Keeps a client; a key of nobody if there are four million.
 pub(super) fn insert(entry: Entry) -> Key {
     let inserted = clients().with(|table| table.insert(entry));
-    inserted.unwrap_or(Key { slot: u32::MAX, generation: u32::MAX })
+    inserted.unwrap_or(Key::NONE)
 }
 
 pub(super) fn with<R>(key: Key, f: impl FnOnce(&mut Entry) -> R) -> Option<R> {

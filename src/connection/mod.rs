@@ -34,11 +34,11 @@ mod websocket;
 mod write;
 
 use std::fmt;
-use std::hash::{Hash, Hasher};
 use std::marker::PhantomData;
 use std::rc::Rc;
 
 use crate::callback;
+use crate::handle::handle;
 use crate::protocols::output::After;
 use crate::protocols::{Codec, Encode};
 use crate::reactor::Key;
@@ -302,28 +302,7 @@ impl<P: Codec> TcpConnection<P> {
     }
 }
 
-impl<P> Clone for TcpConnection<P> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<P> Copy for TcpConnection<P> {}
-
-/// Handles are equal when they name the same connection.
-impl<P> PartialEq for TcpConnection<P> {
-    fn eq(&self, other: &Self) -> bool {
-        self.key == other.key
-    }
-}
-
-impl<P> Eq for TcpConnection<P> {}
-
-impl<P> Hash for TcpConnection<P> {
-    fn hash<H: Hasher>(&self, hasher: &mut H) {
-        self.key.hash(hasher);
-    }
-}
+handle!(TcpConnection);
 
 impl<P> fmt::Debug for TcpConnection<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -15,8 +15,8 @@ use crate::worker::{Which, account};
 
 /// Becomes whom the workers that run here want, if they want anybody.
 pub(super) fn change() -> Result<()> {
-    let wanted = |which: Which| which.part(|part| (!part.absent).then(|| (part.user.clone(), part.group.clone())));
-    let Some((user, group)) = Which::all().into_iter().find_map(|which| wanted(which).flatten()) else { return Ok(()) };
+    let wanted = |which: Which| which.part(|part| (part.user.clone(), part.group.clone()));
+    let Some((user, group)) = Which::present().into_iter().find_map(wanted) else { return Ok(()) };
     if user.is_empty() && group.is_empty() {
         return Ok(());
     }

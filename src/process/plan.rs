@@ -55,7 +55,7 @@ pub(crate) fn of_app() -> Plan {
         let (address, count) = (which.address(), which.count());
         let of_part = which.part(|part| (!part.stays, part.user.to_string(), part.group.to_string()));
         let (reloadable, user, group) = of_part.unwrap_or_default();
-        let only_helps = address.is_empty() && !which.has_start();
+        let only_helps = address.is_empty() && !which.on_start().is_some_and(|on_start| on_start.is_set());
         PlannedWorker { name, address, transport: transport.to_owned(), count, reloadable, user, group, only_helps }
     };
     Plan { workers: Which::all().into_iter().map(describe).collect() }

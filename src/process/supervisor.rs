@@ -441,10 +441,13 @@ fn count(exits: &mut Vec<Exit>, status: i32) {
 
 /// The system's word for an end, for people: PHP's number, and what it means.
 pub(crate) fn status_text(status: i32) -> String {
-    let signal = status & 0x7f;
-    let meaning = match signal {
+    format!("status {status} ({})", status_meaning(status))
+}
+
+/// What the system's word for an end means.
+pub(crate) fn status_meaning(status: i32) -> String {
+    match status & 0x7f {
         0 => format!("code {}", status >> 8 & 0xff),
-        _ => signal_hook::low_level::signal_name(signal).map_or_else(|| format!("signal {signal}"), str::to_owned),
-    };
-    format!("status {status} ({meaning})")
+        signal => signal_hook::low_level::signal_name(signal).map_or_else(|| format!("signal {signal}"), str::to_owned),
+    }
 }

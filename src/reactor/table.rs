@@ -29,6 +29,9 @@ const SLOTS: usize = 1 << SLOT_BITS;
 const GENERATIONS: u32 = 1 << GENERATION_BITS;
 
 impl Key {
+    /// Names nothing: no table has so many slots.
+    pub(crate) const NONE: Self = Self { slot: u32::MAX, generation: u32::MAX };
+
     /// The public number of this key: 1 for the first tenant of the first slot, below 2^45 + 1.
     pub(crate) const fn number(self) -> u64 {
         1 + self.slot as u64 + ((self.generation as u64) << SLOT_BITS)

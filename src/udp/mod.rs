@@ -15,7 +15,6 @@ mod send;
 mod socket;
 
 use std::fmt;
-use std::hash::{Hash, Hasher};
 use std::marker::PhantomData;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
@@ -23,6 +22,7 @@ use std::rc::Rc;
 use crate::callback::{CallbackResult, Site, WorkerCallback};
 use crate::data;
 use crate::error::{Error, Result};
+use crate::handle::handle;
 use crate::handover;
 use crate::protocols::datagram::Datagram;
 use crate::reactor::{self, Key};
@@ -31,8 +31,8 @@ use driver::Handlers;
 use registry::{Entry, WorkerData, with_entry, with_socket};
 
 pub use connection::UdpConnection;
-pub(crate) use processes::{address, bind, bind_beside, has_start, look_at, name, part};
-pub(crate) use registry::{clear, is_leaving, keys, leave, listen_all, overview, start_all, stop_all};
+pub(crate) use processes::{address, bind, bind_beside, look_at, name, on_start, on_stop, part};
+pub(crate) use registry::{clear, is_leaving, keys, leave, listen, overview};
 
 /// A worker that listens for datagrams, by a handle that is copied freely: PHP's `new Worker('udp://…')`.
 ///
@@ -255,7 +255,7 @@ impl<P: Datagram> UdpWorker<P> {
     /// });
     /// ```
     pub fn listen(self) -> Result<(), Error> {
-        registry::listen(self.key)
+        listen(self.key)
     }
 
     /// Closes the socket. What waits to be sent is lost; handles answer [`SendStatus::Closed`](crate::SendStatus::Closed).
@@ -390,27 +390,7 @@ impl<P: Datagram> UdpWorker<P> {
     }
 }
 
-impl<P> Clone for UdpWorker<P> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<P> Copy for UdpWorker<P> {}
-
-impl<P> PartialEq for UdpWorker<P> {
-    fn eq(&self, other: &Self) -> bool {
-        self.key == other.key
-    }
-}
-
-impl<P> Eq for UdpWorker<P> {}
-
-impl<P> Hash for UdpWorker<P> {
-    fn hash<H: Hasher>(&self, hasher: &mut H) {
-        self.key.hash(hasher);
-    }
-}
+handle!(UdpWorker);
 
 impl<P> fmt::Debug for UdpWorker<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

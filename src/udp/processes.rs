@@ -8,6 +8,7 @@ use std::rc::Rc;
 use super::registry::{self, Entry, with_entry};
 use super::{UdpWorker, socket};
 use crate::address::Address;
+use crate::callback::WorkerCallback;
 use crate::error::Error;
 use crate::part::Part;
 use crate::protocols::datagram::Datagram;
@@ -62,9 +63,14 @@ pub(crate) fn part<R>(key: Key, f: impl FnOnce(&mut Part) -> R) -> Option<R> {
     with_entry(key, |entry| f(&mut entry.part))
 }
 
-/// Whether the worker is to be told when it starts.
-pub(crate) fn has_start(key: Key) -> bool {
-    with_entry(key, |entry| Rc::clone(&entry.on_start)).is_some_and(|on_start| on_start.is_set())
+/// What the worker calls when it starts.
+pub(crate) fn on_start(key: Key) -> Option<Rc<WorkerCallback>> {
+    with_entry(key, |entry| Rc::clone(&entry.on_start))
+}
+
+/// What the worker calls when it stops.
+pub(crate) fn on_stop(key: Key) -> Option<Rc<WorkerCallback>> {
+    with_entry(key, |entry| Rc::clone(&entry.on_stop))
 }
 
 /// The worker's name.

@@ -16,7 +16,7 @@ use crate::data::{Bag, Holder};
 use crate::error::Error;
 use crate::part::Part;
 use crate::protocols::output::Outbound;
-use crate::reactor::{self, Key, Table};
+use crate::reactor::{Key, Table};
 use crate::shared::{Leaked, Shared};
 use crate::transport::Sharing;
 
@@ -82,7 +82,7 @@ pub(super) fn insert(address: &str, driver: Rc<dyn Driver>) -> Key {
     };
     let inserted = registry().workers.with(|table| table.insert(entry));
     // A worker past the four-millionth is one that nothing ever happens to.
-    inserted.unwrap_or(Key { slot: u32::MAX, generation: u32::MAX })
+    inserted.unwrap_or(Key::NONE)
 }
 
 pub(super) fn with_entry<R>(key: Key, f: impl FnOnce(&mut Entry) -> R) -> Option<R> {
@@ -94,7 +94,7 @@ pub(super) fn with_socket<R>(key: Key, f: impl FnOnce(&mut Socket) -> R) -> Opti
 }
 
 /// Listens on the worker's address, unless it does already or has none.
-pub(super) fn listen(key: Key) -> Result<(), Error> {
+pub(crate) fn listen(key: Key) -> Result<(), Error> {
     let made = with_entry(key, |entry| match entry.socket {
         Some(_) => Ok(Address::None),
         None => parse(&entry.address),
@@ -117,43 +117,10 @@ pub(super) fn parse(text: &str) -> Result<Address, Error> {
     }
 }
 
-/// Listens on the addresses of all workers that are to run here.
-pub(crate) fn listen_all() -> Result<(), Error> {
-    present().into_iter().try_for_each(listen)
-}
-
-/// Runs every `on_worker_start`.
-pub(crate) fn start_all() -> Result<(), Error> {
-    for key in present() {
-        let Some((name, on_start)) = with_entry(key, |entry| (entry.name.clone(), Rc::clone(&entry.on_start))) else {
-            continue;
-        };
-        on_start.run().map_err(|reason| Error::Start { worker: name.into(), reason: reason.into() })?;
-        reactor::get().settle();
-    }
-    Ok(())
-}
-
-/// Those that are to run in this process.
-fn present() -> Vec<Key> {
-    keys().into_iter().filter(|key| with_entry(*key, |entry| !entry.part.absent) == Some(true)).collect()
-}
-
 /// The names and addresses of all workers that run here, for those who watch the loop.
 pub(crate) fn overview() -> Vec<(String, String)> {
-    let look_at = |key| with_entry(key, |entry| (entry.name.clone(), entry.address.to_string()));
-    present().into_iter().filter_map(look_at).collect()
-}
-
-/// Runs every `on_worker_stop`.
-pub(crate) fn stop_all() {
-    for key in present() {
-        if let Some(on_stop) = with_entry(key, |entry| Rc::clone(&entry.on_stop)) {
-            // Its failure is logged; stopping goes on.
-            let _ = on_stop.run();
-            reactor::get().settle();
-        }
-    }
+    let look_at = |entry: &mut Entry| (!entry.part.absent).then(|| (entry.name.clone(), entry.address.to_string()));
+    keys().into_iter().filter_map(|key| with_entry(key, look_at).flatten()).collect()
 }
 
 /// Takes in no more datagrams. A socket closes when nothing waits in it any more.

@@ -15,10 +15,10 @@ pub(crate) mod stop;
 mod unix;
 mod upgrade;
 mod websocket;
+mod which;
 
 use std::any::Any;
 use std::fmt;
-use std::hash::{Hash, Hasher};
 use std::marker::PhantomData;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -27,6 +27,7 @@ use crate::callback::{self, PanicPolicy};
 use crate::connection::{Deadlines, Driver, Handlers, TcpConnection};
 use crate::data::{self, Bag};
 use crate::error::{Error, Result};
+use crate::handle::handle;
 use crate::handover;
 use crate::part::Part;
 use crate::protocols::Codec;
@@ -35,9 +36,10 @@ use crate::transport::Sharing;
 
 use listener::Listener;
 pub(crate) use listener::account;
-pub use listener::bound::{Bound, Local, Which};
+pub use listener::bound::{Bound, Local};
 pub(crate) use overview::overview;
 use registry::{Entry, WorkerData, registry};
+pub use which::Which;
 
 /// A listener for one protocol and what happens on its connections, by a handle that is copied freely.
 ///
@@ -101,7 +103,7 @@ impl<P: Codec> Worker<P> {
         };
         let inserted = registry().with(|table| table.insert(entry));
         // A worker past the four-millionth is one that nothing ever happens to.
-        let key = inserted.unwrap_or(Key { slot: u32::MAX, generation: u32::MAX });
+        let key = inserted.unwrap_or(Key::NONE);
         handlers.set_worker(key);
         Self { key, protocol: PhantomData }
     }
@@ -439,27 +441,7 @@ impl<P: Codec> Iterator for Connections<P> {
     }
 }
 
-impl<P> Clone for Worker<P> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<P> Copy for Worker<P> {}
-
-impl<P> PartialEq for Worker<P> {
-    fn eq(&self, other: &Self) -> bool {
-        self.key == other.key
-    }
-}
-
-impl<P> Eq for Worker<P> {}
-
-impl<P> Hash for Worker<P> {
-    fn hash<H: Hasher>(&self, hasher: &mut H) {
-        self.key.hash(hasher);
-    }
-}
+handle!(Worker);
 
 impl<P> fmt::Debug for Worker<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use super::listener::bound::Which;
+use super::Which;
 use crate::reactor;
 
 thread_local! {
@@ -17,9 +17,8 @@ pub(crate) fn set_by_signal(reload: fn()) {
 
 /// Tells the workers that run here.
 pub(crate) fn tell_workers() {
-    for which in Which::all() {
-        let on_reload = which.part(|part| (!part.absent).then(|| Rc::clone(&part.on_reload))).flatten();
-        if let Some(on_reload) = on_reload {
+    for which in Which::present() {
+        if let Some(on_reload) = which.part(|part| Rc::clone(&part.on_reload)) {
             // Its failure is logged; the reload goes on.
             let _ = on_reload.run();
             reactor::get().settle();

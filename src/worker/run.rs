@@ -1,9 +1,7 @@
 //! From the first worker's start to the last connection's end.
 
-use std::rc::Rc;
-
-use super::registry::{Entry, keys, registry};
-use super::{listener, signals, stop};
+use super::registry::{Entry, registry};
+use super::{Which, listener, signals, stop};
 use crate::address::Address;
 use crate::callback;
 use crate::client;
@@ -52,25 +50,19 @@ pub(crate) fn run(
 pub(crate) fn listen_all() -> Result<(), Error> {
     listener::install();
     connection::install();
-    present().into_iter().try_for_each(listen)?;
-    udp::listen_all()
+    Which::present().into_iter().try_for_each(Which::listen)
 }
 
 /// Runs every `on_worker_start`. Nothing is accepted before that.
 pub(crate) fn start_all() -> Result<(), Error> {
-    for key in present() {
-        let Some((name, on_start)) = with_entry(key, |entry| (entry.name.clone(), Rc::clone(&entry.on_start))) else {
-            continue;
-        };
-        on_start.run().map_err(|reason| Error::Start { worker: name.into(), reason: reason.into() })?;
+    for which in Which::present() {
+        if let Some(Err(reason)) = which.on_start().map(|on_start| on_start.run()) {
+            let (name, _) = which.name_and_transport();
+            return Err(Error::Start { worker: name.into(), reason: reason.into() });
+        }
         reactor::get().settle();
     }
-    udp::start_all()
-}
-
-/// Those that are to run in this process.
-pub(super) fn present() -> Vec<Key> {
-    keys().into_iter().filter(|key| with_entry(*key, |entry| !entry.part.absent) == Some(true)).collect()
+    Ok(())
 }
 
 /// Listens on the worker's address, unless it does already or has none.

@@ -10,14 +10,12 @@
 
 use std::cell::Cell;
 use std::process::ExitCode;
-use std::rc::Rc;
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::listener::{self, Queue};
 use super::registry::keys;
-use super::run::{self, with_entry};
-use super::{Worker, signals};
+use super::{Which, Worker, signals};
 use crate::connection;
 use crate::error::Error;
 use crate::reactor;
@@ -280,14 +278,13 @@ pub(crate) fn begin() -> Result<(), Error> {
         listener::close(key, queue);
     }
     reactor.settle();
-    for key in run::present() {
-        if let Some(on_stop) = with_entry(key, |entry| Rc::clone(&entry.on_stop)) {
+    for which in Which::present() {
+        if let Some(on_stop) = which.on_stop() {
             // Its failure is logged; stopping goes on.
             let _ = on_stop.run();
             reactor.settle();
         }
     }
-    udp::stop_all();
     let (how, window) = STOP.with(|stop| (stop.asked.get().unwrap_or(How::Plainly), stop.stream_end_window.get()));
     limit(how);
     // Whom something has come from is not idle.

@@ -115,9 +115,7 @@ impl Desk {
                 Question::Connections => screens::connections(&pending.connections),
                 question => self.status(question, pending, now, supervisor),
             };
-            if let Some(control) = &mut self.control {
-                control.answer(peer, &Answer { is_good: true, text });
-            }
+            self.answer(peer, &Answer { is_good: true, text });
         }
     }
 
@@ -147,32 +145,35 @@ impl Desk {
 
     /// Says no.
     pub(super) fn refuse(&mut self, peer: usize, reason: &str) {
-        if let Some(control) = &mut self.control {
-            control.answer(peer, &Answer { is_good: false, text: reason.to_owned() });
-        }
+        self.answer(peer, &Answer { is_good: false, text: reason.to_owned() });
     }
 
     /// Tells those who have asked for a reload what has become of it.
     pub(super) fn answer_reload(&mut self, reloaded: &Reloaded) {
-        let asked = self.pending.extract_if(.., |pending| pending.question == Question::Reload);
-        let peers: Vec<usize> = asked.map(|pending| pending.peer).collect();
-        let (is_good, text) = match reloaded {
-            Ok(_) => (true, String::new()),
-            Err(reason) => (false, reason.clone()),
-        };
-        for peer in peers {
-            if let Some(control) = &mut self.control {
-                control.answer(peer, &Answer { is_good, text: text.clone() });
-            }
+        let text = reloaded.as_ref().err().cloned().unwrap_or_default();
+        let answer = Answer { is_good: reloaded.is_ok(), text };
+        for peer in self.who_reload() {
+            self.answer(peer, &answer);
         }
     }
 
     /// Lets those go who wait for a reload, to be answered by the program that takes over.
     pub(super) fn take_who_reload(&mut self) -> Vec<Channel> {
-        let asked = self.pending.extract_if(.., |pending| pending.question == Question::Reload);
-        let peers: Vec<usize> = asked.map(|pending| pending.peer).collect();
+        let peers = self.who_reload();
         let Some(control) = &mut self.control else { return Vec::new() };
         peers.into_iter().filter_map(|peer| control.take(peer)).collect()
+    }
+
+    /// Those who wait for a reload, who wait no more.
+    fn who_reload(&mut self) -> Vec<usize> {
+        let asked = self.pending.extract_if(.., |pending| pending.question == Question::Reload);
+        asked.map(|pending| pending.peer).collect()
+    }
+
+    fn answer(&mut self, peer: usize, answer: &Answer) {
+        if let Some(control) = &mut self.control {
+            control.answer(peer, answer);
+        }
     }
 
     /// When [`answer_due`](Self::answer_due) has something to do.

@@ -12,7 +12,7 @@ use crate::process::announce;
 use crate::process::messages::{FromWorker, LANGUAGE, Question, ToWorker};
 use crate::process::place::lines;
 use crate::process::screens::exited;
-use crate::process::supervisor::{Gone, Hands, status_text};
+use crate::process::supervisor::{Gone, Hands, status_meaning};
 use crate::reactor::monotonic;
 use crate::worker::signals::{self, RELOADING};
 
@@ -139,9 +139,7 @@ pub(super) fn log_end(pid: u32, status: i32, gone: &Gone, last: Option<String>) 
     }
     let uptime = gone.uptime as f64 / 1e9;
     let last = last.map(|last| format!("; last of its callbacks: {last}")).unwrap_or_default();
-    let text = exited(&gone.name, pid, status);
-    let meaning = status_text(status);
-    let meaning = meaning.split_once(' ').and_then(|(_, rest)| rest.split_once(' ')).map_or("", |(_, meaning)| meaning);
-    let line = format!("{text} {meaning} after {uptime:.3} s{last}");
+    let (text, meaning) = (exited(&gone.name, pid, status), status_meaning(status));
+    let line = format!("{text} ({meaning}) after {uptime:.3} s{last}");
     if gone.expected { log::info!("{line}") } else { log::error!("{line}") }
 }

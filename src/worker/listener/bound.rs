@@ -9,7 +9,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
-use std::rc::Rc;
 
 use socket2::{SockRef, Type};
 
@@ -18,22 +17,11 @@ use super::unix::SocketFile;
 use super::{BACKLOG, tcp};
 use crate::address::Address;
 use crate::error::Error;
-use crate::part::Part;
 use crate::reactor::Key;
-use crate::transport::{Handed, Layout, Sharing};
+use crate::transport::Layout;
 use crate::udp;
-use crate::worker::registry::{self, registry};
-
-/// A worker of this thread, of whichever kind.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Which(pub(crate) Kind);
-
-/// By what its part of the crate knows it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Connections(Key),
-    Datagrams(Key),
-}
+use crate::worker::registry::registry;
+use crate::worker::which::{Kind, Which};
 
 /// Where a socket is, as the system says.
 #[derive(Clone, PartialEq, Eq)]
@@ -46,96 +34,6 @@ pub enum Local {
     Unix(PathBuf),
     /// A Unix socket with this name, and without a file.
     Abstract(Vec<u8>),
-}
-
-impl Which {
-    /// All workers: those of connections, then those of datagrams, each in the order in which they were made.
-    pub fn all() -> Vec<Self> {
-        let connections = registry::keys().into_iter().map(Kind::Connections);
-        connections.chain(udp::keys().into_iter().map(Kind::Datagrams)).map(Self).collect()
-    }
-
-    /// Its address as the app has given it; empty for none.
-    pub fn address(self) -> String {
-        self.look_at(|address, _, _| address.to_owned()).unwrap_or_default()
-    }
-
-    /// How many processes it is to have.
-    pub fn count(self) -> usize {
-        self.look_at(|_, sharing, _| sharing.count).unwrap_or(1)
-    }
-
-    /// Lends what part it has in the processes of its app.
-    pub(crate) fn part<R>(self, f: impl FnOnce(&mut Part) -> R) -> Option<R> {
-        match self.0 {
-            Kind::Connections(key) => registry().with(|table| Some(f(&mut table.get_mut(key)?.part))),
-            Kind::Datagrams(key) => udp::part(key, f),
-        }
-    }
-
-    /// Whether it is to be told when it starts.
-    pub(crate) fn has_start(self) -> bool {
-        match self.0 {
-            Kind::Connections(key) => registry()
-                .with(|table| table.get(key).map(|entry| Rc::clone(&entry.on_start)))
-                .is_some_and(|it| it.is_set()),
-            Kind::Datagrams(key) => udp::has_start(key),
-        }
-    }
-
-    /// Its name, and what carries its messages: `tcp`, `unix` or `udp`.
-    pub fn name_and_transport(self) -> (String, &'static str) {
-        match self.0 {
-            Kind::Connections(key) => {
-                let name = registry().with(|table| table.get(key).map(|entry| entry.name.clone()));
-                let is_unix = matches!(self.parse(), Ok(Address::Unix { .. }));
-                (name.unwrap_or_default(), if is_unix { "unix" } else { "tcp" })
-            }
-            Kind::Datagrams(key) => (udp::name(key), "udp"),
-        }
-    }
-
-    /// Has it listen on these sockets and bind nothing, when it listens next. It is given up by the stop of its process.
-    pub fn adopt(self, sockets: Vec<OwnedFd>, budget: usize) {
-        self.look_at(|_, sharing, _| sharing.handed = Some(Handed { sockets, budget }));
-    }
-
-    /// Whether the worker is to listen just there. A port that the system chooses is nowhere yet.
-    pub fn is_at(self, local: &Local) -> bool {
-        let Ok(address) = self.parse() else { return false };
-        let resolves_to = |wanted: &SocketAddr| {
-            wanted.port() != 0 && address.resolve().is_ok_and(|addresses| addresses.contains(wanted))
-        };
-        match (self.0, local) {
-            (Kind::Connections(_), Local::Tcp(local)) | (Kind::Datagrams(_), Local::Udp(local)) => resolves_to(local),
-            (Kind::Connections(_), Local::Unix(path)) => path_of(&address).ok().flatten().as_ref() == Some(path),
-            (Kind::Connections(_), Local::Abstract(name)) => match &address {
-                Address::Unix { path, .. } => path.strip_prefix('@').map(str::as_bytes) == Some(name),
-                _ => false,
-            },
-            _ => false,
-        }
-    }
-
-    fn parse(self) -> Result<Address, Error> {
-        let parse =
-            |key| registry().with(|table| table.get(key).map(|entry| Address::parse(&entry.address, entry.scheme)));
-        match self.0 {
-            Kind::Connections(key) => parse(key).unwrap_or(Ok(Address::None)),
-            Kind::Datagrams(key) => udp::address(key),
-        }
-    }
-
-    /// Lends its address, how it is shared, and how it usually would be.
-    fn look_at<R>(self, f: impl FnOnce(&str, &mut Sharing, Layout) -> R) -> Option<R> {
-        match self.0 {
-            Kind::Connections(key) => registry().with(|table| {
-                let entry = table.get_mut(key)?;
-                Some(f(&entry.address, &mut entry.sharing, Layout::USUAL))
-            }),
-            Kind::Datagrams(key) => udp::look_at(key, f),
-        }
-    }
 }
 
 impl Local {
@@ -296,12 +194,6 @@ impl Bound {
     /// Whether there is one for each process.
     pub fn layout(&self) -> Layout {
         self.layout
-    }
-}
-
-impl Which {
-    fn failed(self, source: io::Error) -> Error {
-        Error::Listen { address: self.address().into(), source }
     }
 }
 

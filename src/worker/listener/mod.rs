@@ -8,7 +8,7 @@
 
 pub(crate) mod account;
 pub(super) mod bound;
-mod socket;
+pub(super) mod socket;
 mod tcp;
 mod unix;
 
@@ -263,11 +263,12 @@ mod tests {
     use std::net::TcpStream;
     use std::rc::Rc;
 
-    use super::bound::{Bound, Which};
+    use super::bound::Bound;
     use super::{ACCEPT_BUDGET, Queue, close, registry};
     use crate::Worker;
     use crate::protocols::tcp::Tcp;
     use crate::reactor::{self, Table};
+    use crate::worker::Which;
 
     #[test]
     fn a_flood_of_connections_takes_one_visit_in_each_turn_however_many_events_there_are() {

@@ -68,7 +68,7 @@ impl Socket {
 }
 
 /// Where the file of this address is, if it is one. The socket itself does not know: it got its name later.
-pub(super) fn path_of(address: &Address) -> io::Result<Option<PathBuf>> {
+pub(in crate::worker) fn path_of(address: &Address) -> io::Result<Option<PathBuf>> {
     match address {
         Address::Unix { path, .. } if !path.starts_with('@') => absolute(&**path).map(Some),
         _ => Ok(None),
