@@ -8,6 +8,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
+use rustix::io::retry_on_intr;
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer, SendAncillaryMessage,
     SendFlags, recvmsg, sendmsg,
@@ -167,13 +168,14 @@ pub(crate) fn give(socket: impl AsFd, message: &impl Wire, descriptors: &[Borrow
     let frame = framed(message);
     let mut rest = &*frame;
     while !rest.is_empty() {
-        rest = rest.split_at(rustix::net::send(socket, rest, SendFlags::NOSIGNAL)?).1;
+        let sent = retry_on_intr(|| rustix::net::send(socket, rest, SendFlags::NOSIGNAL))?;
+        rest = rest.split_at(sent).1;
     }
     for packet in descriptors.chunks(PACKET) {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(PACKET))];
         let mut control = SendAncillaryBuffer::new(&mut space);
         control.push(SendAncillaryMessage::ScmRights(packet));
-        sendmsg(socket, &[IoSlice::new(&[0])], &mut control, SendFlags::NOSIGNAL)?;
+        retry_on_intr(|| sendmsg(socket, &[IoSlice::new(&[0])], &mut control, SendFlags::NOSIGNAL))?;
     }
     Ok(())
 }
@@ -195,7 +197,9 @@ pub(crate) fn take<T: Wire>(mut socket: &UnixStream, count: impl FnOnce(&T) -> u
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(PACKET))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let mut byte = [0];
-        let received = recvmsg(socket, &mut [IoSliceMut::new(&mut byte)], &mut control, RecvFlags::CMSG_CLOEXEC)?;
+        let received = retry_on_intr(|| {
+            recvmsg(socket, &mut [IoSliceMut::new(&mut byte)], &mut control, RecvFlags::CMSG_CLOEXEC)
+        })?;
         if received.bytes == 0 || received.flags.contains(ReturnFlags::CTRUNC) {
             return Err(ErrorKind::UnexpectedEof.into());
         }
