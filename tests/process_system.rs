@@ -5,7 +5,7 @@ mod outside;
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -36,7 +36,12 @@ impl Manager {
     /// What it is told next, in time.
     fn hears(&self) -> String {
         let mut buffer = [0; 256];
-        let count = self.socket.recv(&mut buffer).expect("it is told something");
+        let count = loop {
+            match self.socket.recv(&mut buffer) {
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                told => break told.expect("it is told something"),
+            }
+        };
         String::from_utf8_lossy(buffer.get(..count).unwrap_or_default()).into_owned()
     }
 
@@ -175,12 +180,7 @@ fn the_manager_hears_of_a_master_when_all_its_workers_serve_and_of_reloads_and_t
         assert!(!environment_of(worker).contains("NOTIFY_SOCKET"));
     }
 
-    let mut late = connect(address);
-    write!(late, "GET /never HTTP/1.1\r\nHost: test\r\n\r\n").expect("the request is sent");
-    assert!(pid_at(address, "/") > 0);
-    signal(unit.id(), "TERM");
-    assert_eq!(manager.hears(), "STOPPING=1");
-    assert!(is_alive(unit.id()));
+    let mut late = stops_with_a_late_answer(&manager, &unit, address);
     // Too late, and not told.
     signal(unit.id(), "USR1");
     thread::sleep(Duration::from_millis(20));
@@ -188,6 +188,17 @@ fn the_manager_hears_of_a_master_when_all_its_workers_serve_and_of_reloads_and_t
     assert_eq!(read_to_end(&mut late), "");
     assert_eq!(unit.wait().code(), Some(0));
     manager.hears_nothing();
+}
+
+/// The manager hears of the stop when it begins, while an answer keeps the app from ending; that answer's client.
+fn stops_with_a_late_answer(manager: &Manager, unit: &Unit, address: SocketAddr) -> TcpStream {
+    let mut late = connect(address);
+    write!(late, "GET /never HTTP/1.1\r\nHost: test\r\n\r\n").expect("the request is sent");
+    assert!(pid_at(address, "/") > 0);
+    signal(unit.id(), "TERM");
+    assert_eq!(manager.hears(), "STOPPING=1");
+    assert!(is_alive(unit.id()));
+    late
 }
 
 #[test]
@@ -202,14 +213,9 @@ fn the_manager_hears_of_a_process_without_a_master_too() {
     manager.hears_of_a_reload();
     assert_eq!(unit.program.run(&["reload"]).0, 1);
     manager.hears_of_a_reload();
-    assert_eq!(unit.output().matches("reload").count(), 2, "{}", unit.output());
+    assert_eq!(unit.output().lines().filter(|line| *line == "reload").count(), 2, "{}", unit.output());
 
-    let mut late = connect(address);
-    write!(late, "GET /never HTTP/1.1\r\nHost: test\r\n\r\n").expect("the request is sent");
-    assert!(pid_at(address, "/") > 0);
-    signal(unit.id(), "TERM");
-    assert_eq!(manager.hears(), "STOPPING=1");
-    assert!(is_alive(unit.id()));
+    let mut late = stops_with_a_late_answer(&manager, &unit, address);
     thread::sleep(Duration::from_millis(10)); // else the two might be one
     signal(unit.id(), "TERM");
     assert_eq!(read_to_end(&mut late), "");
@@ -228,6 +234,42 @@ fn a_manager_that_wants_signs_of_life_gets_them_at_half_the_time() {
             told.push(manager.hears());
         }
         assert!(told.iter().all(|told| told == "READY=1" || told == "WATCHDOG=1"), "{told:?}");
+        unit.stop();
+    }
+}
+
+#[test]
+fn a_worker_of_datagrams_has_processes_as_others_have() {
+    let address = UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port is free");
+    for stays in [false, true] {
+        let web = free_address();
+        let program = Program::new("unit").with("ADDRESS", web.to_string()).with("UDP", address.to_string());
+        let program = program.with("UDP_COUNT", "2");
+        let program = if stays { program.with("UDP_STAYS", "1") } else { program };
+        let mut unit = Unit::start(program, &[], Vec::new());
+        let says = |unit: &Unit, line: &str, times| {
+            eventually(line, || unit.output().lines().filter(|found| *found == line).count() == times);
+        };
+        says(&unit, "udp 0", 1);
+        says(&unit, "udp 1", 1);
+        for _ in 0..20 {
+            // Whichever process a peer is dealt to answers it.
+            let client = UdpSocket::bind("127.0.0.1:0").expect("a port is free");
+            client.set_read_timeout(Some(PATIENCE)).expect("a time can be set");
+            client.send_to(b"hello", address).expect("it is sent");
+            let mut buffer = [0; 32];
+            let count = client.recv(&mut buffer).expect("it is answered");
+            assert_eq!(&buffer[..count], b"udp hello");
+        }
+        reload(&unit.program);
+        says(&unit, "udp reload 0", 1);
+        says(&unit, "udp reload 1", 1);
+        let starts = if stays { 1 } else { 2 };
+        says(&unit, "udp 0", starts);
+        says(&unit, "udp exit 0", 2 * (starts - 1));
+        children_of(unit.id()).into_iter().for_each(|child| signal(child, "KILL"));
+        says(&unit, "udp exit 9", 2);
+        says(&unit, "udp 0", starts + 1);
         unit.stop();
     }
 }

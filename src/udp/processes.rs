@@ -8,7 +8,7 @@ use std::rc::Rc;
 use super::registry::{self, Entry, with_entry};
 use super::{UdpWorker, socket};
 use crate::address::Address;
-use crate::callback::WorkerCallback;
+use crate::callback::{CallbackResult, Site, WorkerCallback};
 use crate::error::Error;
 use crate::part::Part;
 use crate::protocols::datagram::Datagram;
@@ -55,6 +55,98 @@ impl<P: Datagram> UdpWorker<P> {
     #[doc(alias = "reusePort")]
     pub fn set_reuse_port(self, enabled: bool) {
         with_entry(self.key, |entry| entry.sharing.reuse_port = Some(enabled));
+    }
+}
+
+/// # Its processes
+///
+/// As those of a [`Worker`](crate::Worker#its-processes).
+impl<P: Datagram> UdpWorker<P> {
+    /// Which of the worker's processes this is, from 0 on: PHP's `$worker->id`. See [`Worker::id`](crate::Worker::id).
+    ///
+    /// ```
+    /// # use workerman::{Tcp, UdpWorker};
+    /// let worker = UdpWorker::<Tcp>::new("udp://127.0.0.1:0");
+    /// worker.on_worker_start(|worker| println!("process {} of {}", worker.id(), worker.count()));
+    /// ```
+    pub fn id(self) -> usize {
+        part(self.key, |part| part.id).unwrap_or(0)
+    }
+
+    /// Sets whether a reload replaces the worker's processes. See [`Worker::set_reloadable`](crate::Worker::set_reloadable).
+    ///
+    /// ```
+    /// # use workerman::{Tcp, UdpWorker};
+    /// # let worker = UdpWorker::<Tcp>::new("");
+    /// worker.set_reloadable(false);
+    /// ```
+    #[doc(alias = "reloadable")]
+    pub fn set_reloadable(self, reloadable: bool) {
+        part(self.key, |part| part.stays = !reloadable);
+    }
+
+    /// Sets whom the worker's processes run as. See [`Worker::set_user`](crate::Worker::set_user).
+    ///
+    /// ```
+    /// # use workerman::{Tcp, UdpWorker};
+    /// # let worker = UdpWorker::<Tcp>::new("");
+    /// worker.set_user("www-data");
+    /// ```
+    #[doc(alias = "user")]
+    pub fn set_user(self, user: &str) {
+        part(self.key, |part| part.user = user.into());
+    }
+
+    /// Sets the group of the worker's processes. See [`Worker::set_group`](crate::Worker::set_group).
+    ///
+    /// ```
+    /// # use workerman::{Tcp, UdpWorker};
+    /// # let worker = UdpWorker::<Tcp>::new("");
+    /// worker.set_group("www-data");
+    /// ```
+    #[doc(alias = "group")]
+    pub fn set_group(self, group: &str) {
+        part(self.key, |part| part.group = group.into());
+    }
+
+    /// Called in each process of the worker when the app is reloaded. See
+    /// [`Worker::on_worker_reload`](crate::Worker::on_worker_reload).
+    ///
+    /// ```
+    /// # use workerman::{Tcp, UdpWorker};
+    /// # let worker = UdpWorker::<Tcp>::new("");
+    /// worker.on_worker_reload(|worker| println!("{} is reloaded", worker.name()));
+    /// ```
+    #[doc(alias = "onWorkerReload")]
+    #[track_caller]
+    pub fn on_worker_reload<F, R>(self, mut callback: F)
+    where
+        F: FnMut(Self) -> R + 'static,
+        R: CallbackResult,
+    {
+        let site = Site::here("on_worker_reload");
+        self.own_callback(|entry| &entry.part.on_reload, site, Box::new(move || callback(self).into_result()));
+    }
+
+    /// Called in the master when a process of the worker has ended. See
+    /// [`Worker::on_worker_exit`](crate::Worker::on_worker_exit).
+    ///
+    /// ```
+    /// # use workerman::{Tcp, UdpWorker};
+    /// # let worker = UdpWorker::<Tcp>::new("");
+    /// worker.on_worker_exit(|_, status, pid| eprintln!("process {pid} ended with status {status}"));
+    /// ```
+    #[doc(alias = "onWorkerExit")]
+    #[track_caller]
+    pub fn on_worker_exit<F, R>(self, mut callback: F)
+    where
+        F: FnMut(Self, i32, u32) -> R + 'static,
+        R: CallbackResult,
+    {
+        let site = Site::here("on_worker_exit");
+        if let Some(slot) = part(self.key, |part| Rc::clone(&part.on_exit)) {
+            slot.set(site, Box::new(move |status, pid| callback(self, status, pid).into_result()));
+        }
     }
 }
 

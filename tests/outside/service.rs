@@ -21,7 +21,7 @@ impl Unit {
         let count = sockets.len();
         let [output, errors] = ["output", "errors"].map(|name| program.directory().join(name).display().to_string());
         let program = program.prepared_by(&format!(
-            "{moves}exec </dev/null >'{output}' 2>'{errors}'; export LISTEN_PID=$$ LISTEN_FDS={count}"
+            "{moves}exec </dev/null >>'{output}' 2>>'{errors}'; export LISTEN_PID=$$ LISTEN_FDS={count}"
         ));
         let mut command = program.command(words);
         let mut ways = sockets.into_iter().map(Stdio::from).chain(std::iter::repeat_with(Stdio::null));
@@ -73,9 +73,9 @@ pub(crate) fn pid_at(address: SocketAddr, path: &str) -> u32 {
     pid.and_then(|pid| pid.parse().ok()).unwrap_or_else(|| panic!("{answer}"))
 }
 
+/// Reloads an app that may just be starting, which refuses.
 pub(crate) fn reload(program: &Program) {
-    let (code, output, errors) = program.run(&["reload"]);
-    assert_eq!(code, 0, "{output}{errors}");
+    eventually("it is reloaded", || program.run(&["reload"]).0 == 0);
 }
 
 /// Asks for what ends the process that is asked.

@@ -23,7 +23,14 @@ fn main() -> workerman::Result<()> {
     }
     if let Some(address) = variable("UDP") {
         let worker = UdpWorker::<Tcp>::new(&format!("udp://{address}"));
+        worker.set_count(variable("UDP_COUNT").and_then(|count| count.parse().ok()).unwrap_or(1));
+        worker.set_reloadable(variable("UDP_STAYS").is_none());
         worker.on_message(|peer, bytes| peer.send([b"udp ", &bytes[..]].concat()));
+        if worker.count() > 1 {
+            worker.on_worker_start(|worker| say(&format!("udp {}", worker.id())));
+            worker.on_worker_reload(|worker| say(&format!("udp reload {}", worker.id())));
+            worker.on_worker_exit(|_, status, _| say(&format!("udp exit {status}")));
+        }
     }
     let worker = Worker::<Http>::new(&variable("ADDRESS").unwrap_or_default());
     worker.set_name("web");
