@@ -235,25 +235,27 @@ fn zombies(process: u32) -> usize {
 }
 
 #[test]
-#[ignore = "measures, see docs/performance.md"]
-fn how_soon_a_successor_comes_under_load() {
+fn a_successor_serves_within_20_ms_on_a_machine_with_a_moment_to_spare() {
     let app = App::start_with("answer=first count=4", |program| program);
     came_up(&app, 3);
+    let successors = |load: &str| {
+        let times = app.workers().into_iter().map(|worker| {
+            let start = now();
+            signal(worker, "KILL");
+            came_up(&app, 1);
+            start.elapsed()
+        });
+        let times: Vec<Duration> = times.collect();
+        // For docs/performance.md.
+        println!("successors after {times:?}, {load}");
+        times
+    };
     let load = Load::start(app.address, 64, 200);
-    thread::sleep(Duration::from_secs(1));
-    for worker in app.workers() {
-        let start = now();
-        signal(worker, "KILL");
-        came_up(&app, 1);
-        println!("a successor after {:?}, under load", start.elapsed());
-        thread::sleep(Duration::from_millis(300));
-    }
+    eventually("requests are answered", || load.requests() > 1000);
+    let under_load = successors("under load");
     let report = load.stop();
     println!("{} requests, {} failed", report.requests, report.failures.len());
-    for worker in app.workers() {
-        let start = now();
-        signal(worker, "KILL");
-        came_up(&app, 1);
-        println!("a successor after {:?}, with nothing else to do", start.elapsed());
-    }
+    let idle = successors("with nothing else to do");
+    let best = under_load.iter().chain(&idle).min().expect("eight");
+    assert!(*best < Duration::from_millis(20), "{best:?}");
 }

@@ -220,26 +220,10 @@ fn of_workers(app: &App) -> usize {
 }
 
 #[test]
-fn reloads_in_a_row_under_load_fail_nobody_and_leave_no_descriptor_behind() {
-    let (requests, streams) = reloads(5, (16, 100), 100);
-    nothing_failed(&requests);
-    nothing_was_lost(&streams);
-    assert!(streams.longest_absence() < Duration::from_secs(3), "{:?}", streams.longest_absence());
-}
-
-#[test]
-#[ignore = "measures, see docs/performance.md"]
-fn twenty_reloads_with_a_thousand_streams() {
-    let none = {
-        let app = App::start();
-        let load = Load::start(app.address, MANY.0, MANY.1);
-        thread::sleep(Duration::from_secs(5));
-        load.stop()
-    };
-    nothing_failed(&none);
-    println!("without reloads: {} requests, longest {:?}", none.requests, none.longest_pause);
+fn twenty_reloads_in_a_row_under_load_fail_nobody_and_leave_no_descriptor_behind() {
     let start = now();
     let (requests, streams) = reloads(20, MANY, 1000);
+    // For docs/performance.md.
     println!(
         "20 reloads in {:?}: {} requests, {} failed, longest {:?}; {} returns of 1,000 streams, {} failed, longest {:?}",
         start.elapsed(),
@@ -252,4 +236,5 @@ fn twenty_reloads_with_a_thousand_streams() {
     );
     nothing_failed(&requests);
     nothing_was_lost(&streams);
+    assert!(streams.longest_absence() < Duration::from_secs(3), "{:?}", streams.longest_absence());
 }
