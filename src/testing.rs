@@ -30,7 +30,6 @@ impl Simulation {
     pub fn new() -> Self {
         let reactor = reactor::get();
         reactor.clock.make_manual();
-        #[cfg(feature = "session")]
         reactor.random.make_seeded(0);
         callback::set_policy(PanicPolicy::Propagate);
         connection::install();
@@ -38,7 +37,6 @@ impl Simulation {
     }
 
     /// Lets everything random follow from another seed than 0.
-    #[cfg(feature = "session")]
     pub fn set_seed(&self, seed: u64) {
         reactor::get().random.make_seeded(seed);
     }

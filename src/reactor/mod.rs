@@ -18,7 +18,6 @@
 //! * descriptors exist only between [`Reactor::open`] and [`Reactor::close`]; what stays of a thread's loop is memory.
 
 mod clock;
-#[cfg(feature = "session")]
 mod random;
 mod remote;
 mod table;
@@ -43,7 +42,6 @@ use crate::shared::{Leaked, Shared};
 use crate::transport::{self, Readiness, memory};
 
 pub(crate) use clock::{Clock, monotonic, nanoseconds, wall_clock};
-#[cfg(feature = "session")]
 pub(crate) use random::Random;
 pub use remote::LoopError;
 pub(crate) use remote::SharedRemote;
@@ -125,7 +123,6 @@ const TICK: u64 = 1_000_000;
 #[derive(Default)]
 pub(crate) struct Reactor {
     pub(crate) clock: Clock,
-    #[cfg(feature = "session")]
     pub(crate) random: Random,
     /// What other threads see of this one's callbacks.
     pulse: &'static Pulse,

@@ -2,6 +2,8 @@
 //!
 //! Replaceable as the clocks are: a test counts from a seed, so what it sees is the same each time.
 
+#![cfg_attr(not(feature = "session"), allow(dead_code))]
+
 use std::cell::Cell;
 use std::io;
 
