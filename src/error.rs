@@ -69,6 +69,13 @@ pub enum Error {
         /// What stands in the way.
         source: io::Error,
     },
+    /// A file that TLS needs cannot be used.
+    Tls {
+        /// Which.
+        file: Box<str>,
+        /// What is wrong with it.
+        reason: Box<str>,
+    },
     /// The app's processes could not be started, or the first of them did not come up.
     Processes {
         /// Why.
@@ -88,6 +95,7 @@ impl fmt::Display for Error {
             Self::Loop { action, source } => write!(f, "the event loop cannot {action}: {source}"),
             Self::Start { worker, reason } => write!(f, "on_worker_start of worker \"{worker}\" failed: {reason}"),
             Self::Account { account, source } => write!(f, "cannot run as \"{account}\": {source}"),
+            Self::Tls { file, reason } => write!(f, "TLS: {file}: {reason}"),
             Self::Processes { reason } => f.write_str(reason),
             Self::Running => f.write_str("the event loop of this thread is already running"),
             Self::Exhausted => f.write_str("no slot is free: four million are in use"),

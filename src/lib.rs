@@ -105,5 +105,7 @@ pub use reactor::LoopError;
 pub use session::{FileSessionHandler, MemorySessionHandler, Session, SessionConfig, SessionError, SessionHandler};
 pub use task::{LoopHandle, Panicked, Task, TaskError};
 pub use timer::{DelayCallback, Interval, Timer, TimerCallback, TimerId};
+#[cfg(feature = "_tls")]
+pub use transport::tls::{TlsClientOptions, TlsInfo, TlsOptions, TlsVersion};
 pub use udp::{UdpConnection, UdpWorker};
 pub use worker::{Connections, Worker};

@@ -56,10 +56,8 @@ impl Simulation {
         let (end, peer) = memory::pair(reactor::get().memory_events());
         let port = self.next_port.replace(self.next_port.get().wrapping_add(1));
         let remote = SocketAddr::from(([127, 0, 0, 1], port));
-        if let Some(driver) = worker::driver(worker.key())
-            && let Err(error) = connection::open(Transport::Memory(end), Some(remote), &driver)
-        {
-            log::error!("no connection: {error}");
+        if let Some(driver) = worker::driver(worker.key()) {
+            worker::take_in(worker.key(), Transport::Memory(end), Some(remote), &driver);
         }
         reactor::get().settle();
         Peer(peer)

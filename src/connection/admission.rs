@@ -64,7 +64,7 @@ impl Admission {
     }
 
     #[inline]
-    pub(super) fn enter(&self, address: Option<IpAddr>) {
+    pub(crate) fn enter(&self, address: Option<IpAddr>) {
         self.open.set(self.open.get() + 1);
         if self.limit_per_address.get() != usize::MAX
             && let Some(address) = address
@@ -75,7 +75,7 @@ impl Admission {
 
     /// Answers whether the worker was full, so that its listener has to be woken.
     #[inline]
-    pub(super) fn leave(&self, address: Option<IpAddr>) -> bool {
+    pub(crate) fn leave(&self, address: Option<IpAddr>) -> bool {
         let was_full = self.is_full();
         self.open.set(self.open.get().saturating_sub(1));
         if self.limit_per_address.get() != usize::MAX

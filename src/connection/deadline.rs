@@ -26,6 +26,7 @@ use crate::timer::Interval;
 /// | the Close frame of a WebSocket that we have closed | 10 s | closed |
 /// | anything at all on a WebSocket | never | it is sent a Ping |
 /// | anything at all after that Ping | 10 s | closed |
+/// | the handshake of TLS | 10 s | closed |
 ///
 /// Event streams have none of these, nor has a request that waits for the app's answer, or for more of it.
 ///
@@ -45,6 +46,7 @@ pub struct Deadlines {
     farewell: u32,
     ping: u32,
     pong: u32,
+    handshake: u32,
     /// Bytes a second.
     body_rate: u32,
 }
@@ -80,6 +82,7 @@ impl Deadlines {
             farewell: NEVER,
             ping: NEVER,
             pong: NEVER,
+            handshake: NEVER,
             body_rate: 0,
         }
     }
@@ -167,17 +170,35 @@ impl Deadlines {
         Self { pong: ticks(time), ..self }
     }
 
+    /// For the handshake of TLS, of a worker that speaks it; seconds or a `Duration`.
+    ///
+    /// ```
+    /// # use workerman::Deadlines;
+    /// let deadlines = Deadlines::default().handshake(5);
+    /// ```
+    pub fn handshake(self, time: impl Interval) -> Self {
+        Self { handshake: ticks(time), ..self }
+    }
+
+    /// In nanoseconds, 0 for ever.
+    #[cfg(feature = "_tls")]
+    pub(crate) fn handshake_time(self) -> u64 {
+        if self.handshake == NEVER { 0 } else { u64::from(self.handshake) * TICK }
+    }
+
     /// What workers of this process that are made from here on start with.
     pub(crate) fn set_default(self) {
         defaults::set_deadlines(self.to_array());
     }
 
-    pub(super) const fn from_array([head, body, keep_alive, write, farewell, ping, pong, body_rate]: [u32; 8]) -> Self {
-        Self { head, body, keep_alive, write, farewell, ping, pong, body_rate }
+    pub(super) const fn from_array(array: [u32; 9]) -> Self {
+        let [head, body, keep_alive, write, farewell, ping, pong, handshake, body_rate] = array;
+        Self { head, body, keep_alive, write, farewell, ping, pong, handshake, body_rate }
     }
 
-    fn to_array(self) -> [u32; 8] {
-        [self.head, self.body, self.keep_alive, self.write, self.farewell, self.ping, self.pong, self.body_rate]
+    fn to_array(self) -> [u32; 9] {
+        let Self { head, body, keep_alive, write, farewell, ping, pong, handshake, body_rate } = self;
+        [head, body, keep_alive, write, farewell, ping, pong, handshake, body_rate]
     }
 
     pub(super) fn of(&self, pace: Pace) -> u32 {

@@ -8,14 +8,15 @@ static MAX_SEND_BUFFER_SIZE: AtomicU32 = AtomicU32::new(1024 * 1024);
 static MAX_PACKAGE_SIZE: AtomicU32 = AtomicU32::new(10 * 1024 * 1024);
 /// In nanoseconds.
 static LINGER: AtomicU64 = AtomicU64::new(1_000_000_000);
-/// Head, body, keep-alive, write, farewell, ping, pong, in ticks; and the least rate of a body, in bytes a second.
-static DEADLINES: [AtomicU32; 8] = [
+/// Head, body, keep-alive, write, farewell, ping, pong, handshake, in ticks; and the least rate of a body, in bytes a second.
+static DEADLINES: [AtomicU32; 9] = [
     AtomicU32::new(30 * SECOND),
     AtomicU32::new(30 * SECOND),
     AtomicU32::new(75 * SECOND),
     AtomicU32::new(60 * SECOND),
     AtomicU32::new(10 * SECOND),
     AtomicU32::new(NEVER),
+    AtomicU32::new(10 * SECOND),
     AtomicU32::new(10 * SECOND),
     AtomicU32::new(1024),
 ];
@@ -24,7 +25,7 @@ pub(super) fn deadlines() -> Deadlines {
     Deadlines::from_array(DEADLINES.each_ref().map(|deadline| deadline.load(Ordering::Relaxed)))
 }
 
-pub(super) fn set_deadlines(deadlines: [u32; 8]) {
+pub(super) fn set_deadlines(deadlines: [u32; 9]) {
     for (default, deadline) in DEADLINES.iter().zip(deadlines) {
         default.store(deadline, Ordering::Relaxed);
     }

@@ -59,9 +59,14 @@ pub(crate) fn open(mut transport: Transport, remote: Option<SocketAddr>, driver:
         // A protocol without deadlines never gets one.
         visit.pace = if pace == Pace::Free { Pace::Free } else { Pace::Answer };
         visit.set_deadline(false);
+        // What came behind a handshake is here already, and no event will tell of it.
+        if visit.transport.holds_more() {
+            visit.flags.set(Flags::READABLE);
+        }
     });
     driver.admission().enter(remote.map(|remote| remote.ip()));
     driver.deliver(key, Event::Connect);
+    visit(key, |visit| visit.list_if_ready());
     Ok(key)
 }
 
@@ -273,12 +278,14 @@ impl Visit<'_> {
         if self.awaits_farewell() {
             return;
         }
+        self.transport.farewell();
         // Closing a socket with unread bytes makes a reset of it, which can take our last answer with it.
         if self.flags.has(Flags::READABLE) { self.end() } else { self.shut() }
     }
 
     fn end_drained(&mut self) {
         if self.flags.has(Flags::HALF_CLOSED) {
+            self.transport.farewell();
             self.shut();
         } else if !self.flags.has(Flags::FIN_SENT) {
             self.flags.set(Flags::FIN_SENT);
@@ -427,6 +434,11 @@ pub(super) fn for_all(mut f: impl FnMut(Key)) {
 
 /// At the end of a loop: nothing of this thread's connections stays. Destructors of users' values run here.
 pub(crate) fn clear() {
+    #[cfg(feature = "_tls")]
+    {
+        super::handshake::clear();
+        crate::transport::tls::clear();
+    }
     callback::discard_all(state().with(State::clear));
     protocols::clear();
 }

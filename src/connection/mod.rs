@@ -16,6 +16,8 @@ mod deadline;
 mod defaults;
 mod driver;
 mod event;
+#[cfg(feature = "_tls")]
+pub(crate) mod handshake;
 mod http;
 pub(crate) mod id;
 mod lifecycle;
@@ -29,6 +31,8 @@ mod stopping;
 mod survey;
 mod switched;
 pub(crate) mod tally;
+#[cfg(feature = "_tls")]
+mod tls;
 mod upgrade;
 mod websocket;
 mod write;
@@ -53,7 +57,7 @@ pub(crate) use driver::{Driver, Handlers};
 pub(crate) use lifecycle::{Reporting, clear, count, destroy_all, install, open};
 pub use remote::RemoteConnection;
 pub use status::{CONNECT_FAIL, PROTOCOL_FAIL, SEND_FAIL, SendStatus, Status};
-pub(crate) use stopping::retire_all;
+pub(crate) use stopping::{awaits_guests, retire_all};
 pub(crate) use survey::{Survey, survey};
 pub use upgrade::UpgradeError;
 

@@ -215,7 +215,7 @@ impl Visit<'_> {
                 let before = self.bytes_read;
                 self.bytes_read += count as u64;
                 // A short read has taken all there was, unless FIN stands behind it: that needs one more read.
-                if count < offered && !self.flags.has(Flags::READ_CLOSED) {
+                if count < offered && !self.flags.has(Flags::READ_CLOSED) && !self.transport.holds_more() {
                     self.flags.clear(Flags::READABLE);
                 }
                 if self.pace == Pace::Body {

@@ -64,12 +64,20 @@ fn look_later(turns: u64) {
         if turns <= MOMENT {
             streams.into_iter().for_each(close);
         }
-        if lifecycle::count() > 0 {
+        if lifecycle::count() > 0 || awaits_guests() {
             look_later(turns.saturating_sub(MOMENT));
         }
     };
     // Without a slot for the timer they have the time that the stop may take.
     let _ = reactor::get().add_deadline(MOMENT, Box::new(look));
+}
+
+/// Whether some have come in, and still agree with us on how to go on.
+pub(crate) fn awaits_guests() -> bool {
+    #[cfg(feature = "_tls")]
+    return super::handshake::has_guests();
+    #[cfg(not(feature = "_tls"))]
+    false
 }
 
 /// Closes what can be closed; answers the open streams. Those that the app has made itself stay as long as there are

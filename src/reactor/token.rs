@@ -15,11 +15,13 @@ pub(crate) enum Kind {
     Control,
     /// Sockets that are being connected.
     Client,
+    /// Connections whose first bytes are about how to go on.
+    Handshake,
     Connection,
 }
 
 /// How many kinds there are.
-pub(crate) const KINDS: usize = 7;
+pub(crate) const KINDS: usize = 8;
 
 /// Where events of this key go: the generation above, then kind, then slot.
 #[allow(clippy::cast_possible_truncation)] // 64-bit targets only
@@ -36,6 +38,7 @@ pub(crate) fn from_token(token: Token) -> (Kind, Key) {
         3 => Kind::Datagram,
         4 => Kind::Control,
         5 => Kind::Client,
+        6 => Kind::Handshake,
         _ => Kind::Connection,
     };
     (kind, Key { slot: (token.0 & 0xff_ffff) as u32, generation: (token.0 >> 32) as u32 })
@@ -49,9 +52,16 @@ mod tests {
 
     #[test]
     fn a_token_names_its_key() {
-        for kind in
-            [Kind::Waker, Kind::Signal, Kind::Listener, Kind::Datagram, Kind::Control, Kind::Client, Kind::Connection]
-        {
+        for kind in [
+            Kind::Waker,
+            Kind::Signal,
+            Kind::Listener,
+            Kind::Datagram,
+            Kind::Control,
+            Kind::Client,
+            Kind::Handshake,
+            Kind::Connection,
+        ] {
             let key = Key { slot: (1 << SLOT_BITS) - 1, generation: 0x7f_fffe };
             assert_eq!(from_token(token(kind, key)), (kind, key));
         }

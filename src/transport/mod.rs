@@ -1,4 +1,4 @@
-//! What carries the bytes of a connection: TCP, a Unix socket, or memory in tests.
+//! What carries the bytes of a connection: TCP, a Unix socket, or memory in tests; and TLS over any of these.
 //!
 //! All transports keep the same rules, those of a non-blocking socket in an edge-triggered epoll: an event for each
 //! arrival, `WouldBlock` when there is nothing to read or no room to write, an event again once that has changed; a
@@ -6,6 +6,8 @@
 
 pub(crate) mod memory;
 mod sharing;
+#[cfg(feature = "_tls")]
+pub(crate) mod tls;
 mod unix;
 
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
@@ -47,6 +49,8 @@ pub(crate) enum Transport {
     Tcp(TcpStream),
     Unix(unix::Stream),
     Memory(memory::End),
+    #[cfg(feature = "_tls")]
+    Tls(Box<tls::Session>),
     Closed,
 }
 
@@ -61,7 +65,21 @@ impl Transport {
                 end.register(token);
                 Ok(())
             }
+            #[cfg(feature = "_tls")]
+            (Self::Tls(session), registry) => session.register(registry, token),
             (Self::Closed, _) => Ok(()),
+        }
+    }
+
+    /// Has events come under another token from now on; one comes for what there is already.
+    #[cfg(feature = "_tls")]
+    fn reregister(&mut self, registry: Option<&Registry>, token: Token) -> io::Result<()> {
+        match (self, registry) {
+            (Self::Tcp(stream), Some(registry)) => {
+                registry.reregister(stream, token, Interest::READABLE | Interest::WRITABLE)
+            }
+            (Self::Unix(stream), Some(registry)) => stream.reregister(registry, token),
+            (transport, registry) => transport.register(registry, token),
         }
     }
 
@@ -69,7 +87,40 @@ impl Transport {
     pub(crate) fn await_room(&mut self, wanted: bool, registry: Option<&Registry>, token: Token) -> io::Result<()> {
         match (self, registry) {
             (Self::Unix(stream), Some(registry)) => stream.await_room(wanted, registry, token),
+            #[cfg(feature = "_tls")]
+            (Self::Tls(session), registry) => session.under_mut().await_room(wanted, registry, token),
             _ => Ok(()),
+        }
+    }
+
+    /// Goes on with what has to be agreed on before the first byte; answers whether that is done.
+    #[cfg(feature = "_tls")]
+    pub(crate) fn handshake(&mut self) -> io::Result<bool> {
+        if let Self::Tls(session) = self { session.handshake() } else { Ok(true) }
+    }
+
+    /// What has been agreed on, if the way is encrypted.
+    #[cfg(feature = "_tls")]
+    pub(crate) fn tls(&self) -> Option<tls::TlsInfo> {
+        if let Self::Tls(session) = self { Some(session.info()) } else { None }
+    }
+
+    /// Whether a read finds something that no event will tell of, though it has read less than it might have.
+    #[inline]
+    pub(crate) fn holds_more(&self) -> bool {
+        match self {
+            #[cfg(feature = "_tls")]
+            Self::Tls(session) => session.holds_more(),
+            _ => false,
+        }
+    }
+
+    /// Tells the peer that what it has is all there was, where there is a word for that.
+    #[inline]
+    pub(crate) fn farewell(&mut self) {
+        #[cfg(feature = "_tls")]
+        if let Self::Tls(session) = self {
+            session.farewell();
         }
     }
 
@@ -80,6 +131,8 @@ impl Transport {
                 Self::Tcp(stream) => stream.read(buffer),
                 Self::Unix(stream) => stream.inner.read(buffer),
                 Self::Memory(end) => end.read(buffer),
+                #[cfg(feature = "_tls")]
+                Self::Tls(session) => session.read(buffer),
                 Self::Closed => Ok(0),
             };
             if !is_interrupted(&result) {
@@ -96,6 +149,8 @@ impl Transport {
                 Self::Tcp(stream) => stream.read_vectored(&mut slices),
                 Self::Unix(stream) => stream.inner.read_vectored(&mut slices),
                 Self::Memory(end) => end.read_vectored(&mut slices),
+                #[cfg(feature = "_tls")]
+                Self::Tls(session) => session.read_vectored(&mut slices),
                 Self::Closed => Ok(0),
             };
             if !is_interrupted(&result) {
@@ -111,6 +166,8 @@ impl Transport {
                 Self::Tcp(stream) => stream.write(bytes),
                 Self::Unix(stream) => stream.inner.write(bytes),
                 Self::Memory(end) => end.write(bytes),
+                #[cfg(feature = "_tls")]
+                Self::Tls(session) => session.write(&[IoSlice::new(bytes)]),
                 Self::Closed => Err(io::ErrorKind::NotConnected.into()),
             };
             if !is_interrupted(&result) {
@@ -125,6 +182,8 @@ impl Transport {
                 Self::Tcp(stream) => stream.write_vectored(slices),
                 Self::Unix(stream) => stream.inner.write_vectored(slices),
                 Self::Memory(end) => end.write_vectored(slices),
+                #[cfg(feature = "_tls")]
+                Self::Tls(session) => session.write(slices),
                 Self::Closed => Err(io::ErrorKind::NotConnected.into()),
             };
             if !is_interrupted(&result) {
@@ -140,6 +199,8 @@ impl Transport {
             Self::Tcp(stream) => drop(stream.shutdown(Shutdown::Write)),
             Self::Unix(stream) => drop(stream.inner.shutdown(Shutdown::Write)),
             Self::Memory(end) => end.shutdown_write(),
+            #[cfg(feature = "_tls")]
+            Self::Tls(session) => session.shutdown_write(),
             Self::Closed => {}
         }
     }
@@ -149,6 +210,8 @@ impl Transport {
         match self {
             Self::Tcp(stream) => stream.local_addr().ok(),
             Self::Memory(_) => Some(memory::LOCAL),
+            #[cfg(feature = "_tls")]
+            Self::Tls(session) => session.under().local_addr(),
             Self::Unix(_) | Self::Closed => None,
         }
     }

@@ -23,6 +23,12 @@ impl Stream {
         registry.register(&mut self.inner, token, Interest::READABLE)
     }
 
+    #[cfg(feature = "_tls")]
+    pub(super) fn reregister(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        self.awaits_room = false;
+        registry.reregister(&mut self.inner, token, Interest::READABLE)
+    }
+
     /// Has the system tell of room, or no longer. If there is room already, an event says so.
     pub(super) fn await_room(&mut self, wanted: bool, registry: &Registry, token: Token) -> io::Result<()> {
         if self.awaits_room == wanted {

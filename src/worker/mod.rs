@@ -3,6 +3,7 @@
 mod broadcast;
 mod callbacks;
 mod http;
+mod incoming;
 mod listener;
 mod overview;
 mod parts;
@@ -12,6 +13,8 @@ pub(crate) mod reload;
 pub(crate) mod run;
 pub(crate) mod signals;
 pub(crate) mod stop;
+#[cfg(feature = "_tls")]
+mod tls;
 mod unix;
 mod upgrade;
 mod websocket;
@@ -34,6 +37,7 @@ use crate::protocols::Codec;
 use crate::reactor::{self, Key, Kind};
 use crate::transport::Sharing;
 
+pub(crate) use incoming::take_in;
 use listener::Listener;
 pub(crate) use listener::account;
 pub use listener::bound::{Bound, Local};
@@ -92,6 +96,8 @@ impl<P: Codec> Worker<P> {
             scheme: P::SCHEME,
             access: listener::Access::default(),
             sharing: Sharing::default(),
+            #[cfg(feature = "_tls")]
+            tls: None,
             part: Part::default(),
             listener: None,
             paused: false,

@@ -30,6 +30,8 @@ pub(super) struct Entry {
     /// Of a Unix socket.
     pub(super) access: Access,
     pub(super) sharing: Sharing,
+    #[cfg(feature = "_tls")]
+    pub(super) tls: Option<super::tls::Tls>,
     pub(super) part: Part,
     pub(super) listener: Option<Listener>,
     /// The app wants no connections now.

@@ -17,6 +17,8 @@ pub(crate) fn set_by_signal(reload: fn()) {
 
 /// Tells the workers that run here.
 pub(crate) fn tell_workers() {
+    #[cfg(feature = "_tls")]
+    super::tls::read_all_files();
     for which in Which::present() {
         if let Some(on_reload) = which.part(|part| Rc::clone(&part.on_reload)) {
             // Its failure is logged; the reload goes on.

@@ -77,7 +77,11 @@ pub(super) fn listen(key: Key) -> Result<(), Error> {
             let source = std::io::Error::other("the loop is stopping");
             Err(Error::Listen { address: address.to_string().into(), source })
         }
-        Some(address) => listener::listen(key, &address),
+        Some(address) => {
+            #[cfg(feature = "_tls")]
+            super::tls::read_files(key)?;
+            listener::listen(key, &address)
+        }
     }
 }
 

@@ -309,7 +309,7 @@ pub(crate) fn has_begun() -> bool {
 /// Whether the connections need more turns of the loop.
 pub(crate) fn goes_on() -> bool {
     let waits = !STOP.with(|stop| stop.cut.get()) || reactor::get().has_deferred();
-    waits && (connection::count() > 0 || udp::is_leaving())
+    waits && (connection::count() > 0 || connection::awaits_guests() || udp::is_leaving())
 }
 
 /// The loop has ended, or is being given up: the thread's next one starts from nothing.

@@ -82,12 +82,16 @@ impl Which {
         }
     }
 
-    /// Its name, and what carries its messages: `tcp`, `unix` or `udp`.
+    /// Its name, and what carries its messages: `tcp`, `unix`, `ssl` or `udp`.
     pub fn name_and_transport(self) -> (String, &'static str) {
         match self.0 {
             Kind::Connections(key) => {
                 let name = with_entry(key, |entry| entry.name.clone());
                 let is_unix = matches!(self.parse(), Ok(Address::Unix { .. }));
+                #[cfg(feature = "_tls")]
+                if with_entry(key, |entry| entry.tls.is_some()) == Some(true) {
+                    return (name.unwrap_or_default(), "ssl");
+                }
                 (name.unwrap_or_default(), if is_unix { "unix" } else { "tcp" })
             }
             Kind::Datagrams(key) => (udp::name(key), "udp"),

@@ -19,6 +19,7 @@ use std::rc::Rc;
 
 use rustix::io::Errno;
 
+use super::incoming::take_in;
 use super::registry::{Entry, registry};
 use super::run::with_entry;
 use crate::address::Address;
@@ -210,10 +211,7 @@ fn accept(key: Key, budget: usize) -> bool {
                 log::debug!("a connection of {remote} is refused: its address has too many");
             }
             Ok((transport, remote)) => {
-                if let Err(error) = connection::open(transport, remote, &driver) {
-                    let whose = remote.map_or_else(|| "a Unix socket".to_owned(), |remote| remote.to_string());
-                    log::error!("a connection of {whose} cannot be taken in: {error}");
-                }
+                take_in(key, transport, remote, &driver);
                 reactor::get().settle();
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
