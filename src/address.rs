@@ -64,7 +64,7 @@ impl Address {
 }
 
 /// What is wrong with the path of a Unix socket, as far as the text tells.
-fn check_path(path: &str) -> Result<(), String> {
+pub(crate) fn check_path(path: &str) -> Result<(), String> {
     let length = path.trim_start_matches('@').len();
     match length {
         0 => Err("there is no path, as in \"unix:///run/app.sock\"".into()),

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use super::dial::{self, Dialled};
 use super::registry::{self, Stage, with};
 use super::resolve;
-use crate::address::Address;
+use super::target::{Place, Target};
 use crate::callback;
 use crate::connection;
 use crate::reactor::{self, Deferred, Handler, Key, Kind};
@@ -47,18 +47,17 @@ pub(super) fn begin(key: Key) {
 /// The first thing after the callback that has asked for it.
 fn go(key: Key, attempt: u32) {
     if_current(key, attempt, |key| {
-        let Some(address) = with(key, |entry| Address::parse(&entry.address, entry.scheme)) else { return };
-        match address {
-            Err(error) => fail(key, &error.to_string()),
-            Ok(Address::None) => fail(key, "there is no address"),
+        let Some(target) = with(key, |entry| entry.target()) else { return };
+        match target.map(|target| target.place) {
+            Err(reason) => fail(key, &reason),
             Ok(_) if reactor::get().clock.is_manual() => {
                 let (end, peer) = memory::pair(reactor::get().memory_events());
                 dial::offer(peer);
-                stand(key, Dialled::Memory(end));
+                dialled(key, Dialled::Memory(end));
             }
-            Ok(Address::Unix { path, .. }) => dial(key, Dialled::unix(&path), VecDeque::new()),
+            Ok(Place::Unix(path)) => dial(key, Dialled::unix(&path), VecDeque::new()),
             // This is called by a task, which has to end before callbacks run.
-            Ok(Address::Tcp { host, port, .. }) => resolve::resolve(&host, port, move |found| {
+            Ok(Place::Host { host, port }) => resolve::resolve(&host, port, move |found| {
                 with(key, |entry| entry.found = Some(found));
                 reactor::get().defer(Deferred { run: go_on, key, code: attempt });
             }),
@@ -115,12 +114,27 @@ fn ready(key: Key, _: Readiness) {
     let taken = with(key, |entry| std::mem::replace(&mut entry.stage, Stage::Resolving));
     let Some(Stage::Dialling(dialled, rest)) = taken else { return };
     match result {
-        Ok(_) => stand(key, dialled),
+        Ok(_) => self::dialled(key, dialled),
         Err(error) => {
             drop(dialled);
             next(key, rest, Some(error));
         }
     }
+}
+
+/// There is a way to the server, as bytes go.
+fn dialled(key: Key, dialled: Dialled) {
+    match with(key, |entry| entry.target()) {
+        Some(Ok(target)) if target.secure => secure(key, dialled, &target),
+        Some(Ok(_)) => stand(key, dialled),
+        Some(Err(reason)) => fail(key, &reason),
+        None => {}
+    }
+}
+
+/// The server is to speak TLS.
+fn secure(key: Key, _: Dialled, _: &Target) {
+    fail(key, "this build has no TLS");
 }
 
 /// The connection stands: its `on_connect` runs here.

@@ -8,6 +8,7 @@ mod callbacks;
 mod dial;
 mod registry;
 mod resolve;
+mod target;
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -21,6 +22,7 @@ use crate::timer::Interval;
 
 pub(crate) use dial::take_offered;
 use registry::{Entry, Stage, with};
+use target::{Place, Target};
 
 /// So many sends may wait for the connection.
 const QUEUE: usize = 1024;
@@ -55,8 +57,8 @@ pub struct AsyncTcpConnection<P> {
 
 /// # Connecting
 impl<P: Codec> AsyncTcpConnection<P> {
-    /// A client of the server at this address: `scheme://host:port`, or `host:port`, or `unix:///path`. What is wrong with it
-    /// is told by `on_error`, once it is to connect.
+    /// A client of the server at this address: `scheme://host:port`, or `host:port`, or `unix:///path`. With `ssl` or `tls` as
+    /// its scheme, TLS is spoken. What is wrong with it is told by `on_error`, once it is to connect.
     ///
     /// ```
     /// # use workerman::{AsyncTcpConnection, Frame, Tcp, Text};
@@ -283,9 +285,37 @@ impl<P: Codec> AsyncTcpConnection<P> {
     /// # use workerman::{AsyncTcpConnection, Tcp};
     /// assert_eq!(AsyncTcpConnection::<Tcp>::new("tcp://127.0.0.1:1").address(), "tcp://127.0.0.1:1");
     /// ```
-    #[doc(alias = "getRemoteURI")]
     pub fn address(self) -> String {
         with(self.key, |entry| entry.address.to_string()).unwrap_or_default()
+    }
+
+    /// The host of the address, IPv6 without brackets; empty for a Unix socket, and for an address that is wrong.
+    ///
+    /// ```
+    /// # use workerman::{AsyncTcpConnection, Tcp};
+    /// assert_eq!(AsyncTcpConnection::<Tcp>::new("tcp://example.com:1").remote_host(), "example.com");
+    /// ```
+    #[doc(alias = "getRemoteHost")]
+    pub fn remote_host(self) -> String {
+        match self.target().map(|target| target.place) {
+            Some(Place::Host { host, .. }) => host.into(),
+            _ => String::new(),
+        }
+    }
+
+    /// Path and query of the address, as a request names them: `/` if it has none, empty if it is wrong.
+    ///
+    /// ```
+    /// # use workerman::{AsyncTcpConnection, Tcp};
+    /// assert_eq!(AsyncTcpConnection::<Tcp>::new("tcp://127.0.0.1:1/chat?room=1").remote_uri(), "/chat?room=1");
+    /// ```
+    #[doc(alias = "getRemoteURI")]
+    pub fn remote_uri(self) -> String {
+        self.target().map_or_else(String::new, |target| target.uri.into())
+    }
+
+    fn target(self) -> Option<Target> {
+        with(self.key, |entry| entry.target())?.ok()
     }
 
     fn is_there(self) -> bool {

@@ -17,6 +17,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 
 use super::dial::Dialled;
+use super::target::Target;
 use crate::callback;
 use crate::connection::Driver;
 use crate::reactor::{Key, Table};
@@ -73,6 +74,11 @@ impl fmt::Debug for Entry {
 }
 
 impl Entry {
+    /// Its address as it is meant, or what is wrong with it.
+    pub(super) fn target(&self) -> Result<Target, String> {
+        Target::parse(&self.address, self.scheme)
+    }
+
     /// Whether a connection is on its way.
     pub(super) fn is_under_way(&self) -> bool {
         matches!(self.stage, Stage::Resolving | Stage::Dialling(..))
