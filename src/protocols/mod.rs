@@ -9,6 +9,7 @@
 //! * limits are checked on declared sizes, before the bytes arrive;
 //! * a codec at rest fits in eight bytes ([`Codec::park`]), so an idle connection owns no memory for it.
 
+pub(crate) mod base64;
 pub(crate) mod broadcast;
 pub(crate) mod custom;
 pub(crate) mod datagram;

@@ -1,12 +1,12 @@
 //! The opening handshake (RFC 6455 §4.2): what is asked of a request beyond HTTP, and the answer.
 
 use super::deflate::{Agreed, Deflate, agree};
+use crate::protocols::base64::{DIGITS, base64};
 use crate::protocols::http::{Request, Response};
 
 /// What stands behind the key before it is hashed (RFC 6455 §1.3).
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 const VERSION: &str = "13";
-const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 /// Headers of the answer that are the handshake's own.
 const OURS: [&str; 4] = ["Upgrade", "Connection", "Sec-WebSocket-Accept", "Sec-WebSocket-Extensions"];
 
@@ -86,7 +86,7 @@ impl Asked {
 
 /// Whether this is 16 bytes in base64.
 fn is_key(key: &[u8]) -> bool {
-    matches!(key, [digits @ .., b'=', b'='] if digits.len() == 22 && digits.iter().all(|digit| BASE64.contains(digit)))
+    matches!(key, [digits @ .., b'=', b'='] if digits.len() == 22 && digits.iter().all(|digit| DIGITS.contains(digit)))
 }
 
 /// What proves that the key was read (RFC 6455 §4.2.2).
@@ -97,19 +97,6 @@ fn accept(key: &[u8]) -> String {
     base64(&hash.digest().bytes())
 }
 
-fn base64(bytes: &[u8]) -> String {
-    let digits = |three: &[u8]| {
-        let word = three.iter().chain(&[0, 0]).take(3).fold(0_u32, |word, byte| word << 8 | u32::from(*byte));
-        let used = three.len() + 1;
-        let digit = move |at: usize| match at < used {
-            true => BASE64.get((word >> (18 - 6 * at) & 63) as usize).map_or('=', |digit| char::from(*digit)),
-            false => '=',
-        };
-        (0..4).map(digit)
-    };
-    bytes.chunks(3).flat_map(digits).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -118,16 +105,6 @@ mod tests {
     fn the_key_of_the_standard_gets_its_answer() {
         assert_eq!(accept(b"dGhlIHNhbXBsZSBub25jZQ=="), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
         assert_eq!(accept(b"x3JJHMbDL1EzLkh9GBhXDw=="), "HSmrc0sMlYUkAGmm5OPpG2HaGWk=");
-    }
-
-    #[test]
-    fn bytes_in_base64_are_as_rfc_4648_has_them() {
-        for (text, expected) in
-            [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="), ("foobar", "Zm9vYmFy")]
-        {
-            assert_eq!(base64(text.as_bytes()), expected);
-        }
-        assert_eq!(base64(&[0xff, 0xfe, 0xfd]), "//79");
     }
 
     #[test]
