@@ -47,8 +47,8 @@ pub(super) fn begin(key: Key) {
 /// The first thing after the callback that has asked for it.
 fn go(key: Key, attempt: u32) {
     if_current(key, attempt, |key| {
-        let Some(target) = with(key, |entry| entry.target()) else { return };
-        match target.map(|target| target.place) {
+        let Some(place) = with(key, |entry| entry.first_place()) else { return };
+        match place {
             Err(reason) => fail(key, &reason),
             Ok(_) if reactor::get().clock.is_manual() => {
                 let (end, peer) = memory::pair(reactor::get().memory_events());
@@ -69,7 +69,7 @@ fn go(key: Key, attempt: u32) {
 fn go_on(key: Key, attempt: u32) {
     if_current(key, attempt, |key| match with(key, |entry| entry.found.take()).flatten() {
         Some(Ok(addresses)) => next(key, addresses.into(), None),
-        Some(Err(reason)) => fail(key, &reason),
+        Some(Err(reason)) => unreachable(key, &reason),
         None => {}
     });
 }
@@ -80,17 +80,23 @@ fn next(key: Key, mut addresses: VecDeque<SocketAddr>, before: Option<io::Error>
         Some(address) => dial(key, Dialled::tcp(address), addresses),
         None => {
             let reason = before.map_or_else(|| "the name has no address".to_owned(), |error| error.to_string());
-            fail(key, &reason);
+            unreachable(key, &reason);
         }
+    }
+}
+
+/// Whoever is first on the way does not answer.
+fn unreachable(key: Key, reason: &str) {
+    match with(key, |entry| entry.proxy.is_some()) {
+        Some(true) => fail(key, &format!("the proxy cannot be reached: {reason}")),
+        _ => fail(key, reason),
     }
 }
 
 fn dial(key: Key, dialled: io::Result<Dialled>, rest: VecDeque<SocketAddr>) {
     let opened = reactor::get().open().map_err(io::Error::other);
     let registered = opened.and(dialled).and_then(|mut dialled| {
-        if let Some(source) = dialled.source() {
-            reactor::get().register(source, Kind::Client, key)?;
-        }
+        dialled.register(key)?;
         Ok(dialled)
     });
     match registered {
@@ -101,29 +107,50 @@ fn dial(key: Key, dialled: io::Result<Dialled>, rest: VecDeque<SocketAddr>) {
     }
 }
 
-/// A socket that is being connected has news.
+/// A socket that is being connected, or a proxy, has news.
 fn ready(key: Key, _: Readiness) {
-    let stands = with(key, |entry| match &entry.stage {
+    let done = with(key, |entry| match &mut entry.stage {
         Stage::Dialling(dialled, _) => Some(dialled.stands()),
+        Stage::Talking(dialled, talk) => Some(talk.go_on(dialled)),
         _ => None,
     });
-    let result = match stands.flatten() {
+    let result = match done.flatten() {
         None | Some(Ok(false)) => return,
-        Some(result) => result,
+        Some(result) => result.map(drop),
     };
     let taken = with(key, |entry| std::mem::replace(&mut entry.stage, Stage::Resolving));
-    let Some(Stage::Dialling(dialled, rest)) = taken else { return };
-    match result {
-        Ok(_) => self::dialled(key, dialled),
-        Err(error) => {
+    match (taken, result) {
+        (Some(Stage::Dialling(dialled, _)), Ok(())) => self::dialled(key, dialled),
+        (Some(Stage::Dialling(dialled, rest)), Err(error)) => {
             drop(dialled);
             next(key, rest, Some(error));
         }
+        (Some(Stage::Talking(dialled, _)), Ok(())) => reached(key, dialled),
+        (_, Err(error)) => fail(key, &error.to_string()),
+        _ => {}
     }
 }
 
-/// There is a way to the server, as bytes go.
-fn dialled(key: Key, dialled: Dialled) {
+/// Whoever is first on the way answers: a proxy is asked for the rest of it.
+fn dialled(key: Key, mut dialled: Dialled) {
+    match with(key, |entry| entry.talk()) {
+        Some(Ok(None)) => reached(key, dialled),
+        Some(Ok(Some(talk))) => {
+            // One in memory has not been registered yet.
+            let registered = if matches!(dialled, Dialled::Memory(_)) { dialled.register(key) } else { Ok(()) };
+            with(key, |entry| entry.stage = Stage::Talking(dialled, Box::new(talk)));
+            match registered {
+                Ok(()) => ready(key, Readiness::default()),
+                Err(error) => fail(key, &error.to_string()),
+            }
+        }
+        Some(Err(reason)) => fail(key, &reason),
+        None => {}
+    }
+}
+
+/// Bytes go to the server and back.
+fn reached(key: Key, dialled: Dialled) {
     match with(key, |entry| entry.target()) {
         Some(Ok(target)) if target.secure => secure(key, dialled, &target),
         Some(Ok(_)) => stand(key, dialled),

@@ -1,7 +1,7 @@
 //! A socket that is being connected: it is told of when it stands, or when it never will.
 
 use std::collections::VecDeque;
-use std::io;
+use std::io::{self, Read, Write};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use mio::net::{TcpStream, UnixStream};
 use rustix::io::Errno;
 use socket2::{SockRef, TcpKeepalive};
 
-use crate::reactor;
+use crate::reactor::{self, Key, Kind, token};
 use crate::shared::Shared;
 use crate::transport::{Transport, memory};
 
@@ -57,7 +57,19 @@ impl Dialled {
         }))
     }
 
-    pub(super) fn source(&mut self) -> Option<&mut dyn Source> {
+    /// Has its news come to this client.
+    pub(super) fn register(&mut self, key: Key) -> io::Result<()> {
+        match self {
+            Self::Memory(end) => {
+                end.register(token(Kind::Client, key));
+                Ok(())
+            }
+            Self::Tcp(stream, _) => reactor::get().register(stream, Kind::Client, key),
+            Self::Unix(stream) => reactor::get().register(stream, Kind::Client, key),
+        }
+    }
+
+    fn source(&mut self) -> Option<&mut dyn Source> {
         match self {
             Self::Tcp(stream, _) => Some(stream),
             Self::Unix(stream) => Some(stream),
@@ -106,6 +118,31 @@ impl Dialled {
             Self::Unix(stream) => (stream.into(), None),
             Self::Memory(end) => (Transport::Memory(end), Some(memory::LOCAL)),
         }
+    }
+}
+
+/// What is said before the connection is the app's.
+impl Read for Dialled {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream, _) => stream.read(buffer),
+            Self::Unix(stream) => stream.read(buffer),
+            Self::Memory(end) => end.read(buffer),
+        }
+    }
+}
+
+impl Write for Dialled {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream, _) => stream.write(bytes),
+            Self::Unix(stream) => stream.write(bytes),
+            Self::Memory(end) => end.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

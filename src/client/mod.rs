@@ -6,6 +6,7 @@
 mod attempt;
 mod callbacks;
 mod dial;
+mod proxy;
 mod registry;
 mod resolve;
 mod target;
@@ -75,6 +76,7 @@ impl<P: Codec> AsyncTcpConnection<P> {
         let key = registry::insert(Entry {
             address: address.into(),
             scheme: P::SCHEME,
+            proxy: None,
             driver: Rc::clone(&handlers) as _,
             handlers: Rc::clone(&handlers) as _,
             failed: callbacks::failed(&handlers),
@@ -174,6 +176,32 @@ impl<P: Codec> AsyncTcpConnection<P> {
     }
 }
 
+/// # Proxies
+impl<P: Codec> AsyncTcpConnection<P> {
+    /// Connects through a proxy from the next attempt on: `socks5://user:password@host:port` or `http://...`, without user and
+    /// password for one that asks for none, empty for no proxy. What is not allowed in an address is written as in URLs: `%40` for
+    /// an `@`. The name of the server is looked up by the proxy. TLS is spoken with the server, through the proxy; the
+    /// connection's `remote_address` is the proxy's.
+    ///
+    /// What goes wrong, and what the proxy has against it, is told by `on_error`, in words.
+    ///
+    /// ```
+    /// # use workerman::{AsyncTcpConnection, Tcp};
+    /// let upstream = AsyncTcpConnection::<Tcp>::new("tcp://example.com:80");
+    /// upstream.set_proxy("socks5://me:secret@127.0.0.1:1080");
+    /// upstream.connect();
+    /// ```
+    #[doc(alias = "proxySocks5")]
+    #[doc(alias = "proxySocks5Username")]
+    #[doc(alias = "proxySocks5Password")]
+    #[doc(alias = "proxyHttp")]
+    #[doc(alias = "proxyAuthorization")]
+    pub fn set_proxy(self, address: &str) {
+        let address = (!address.is_empty()).then(|| address.into());
+        with(self.key, |entry| entry.proxy = address);
+    }
+}
+
 /// # Sending and closing
 impl<P: Codec> AsyncTcpConnection<P> {
     /// Sends a message, or has it wait until the connection stands: [`SendStatus::Queued`], 1,024 messages at most.
@@ -241,7 +269,7 @@ impl<P: Codec> AsyncTcpConnection<P> {
     pub fn status(self) -> Status {
         let own = with(self.key, |entry| match entry.stage {
             Stage::Initial | Stage::Waiting => Status::Initial,
-            Stage::Resolving | Stage::Dialling(..) => Status::Connecting,
+            Stage::Resolving | Stage::Dialling(..) | Stage::Talking(..) => Status::Connecting,
             Stage::Established(key) => TcpConnection::<P>::new(key).status(),
             Stage::Closed => Status::Closed,
         });

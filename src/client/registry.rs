@@ -1,9 +1,9 @@
 //! The clients of a thread, by key, without their types: where each stands, and what waits for it.
 //!
 //! ```text
-//!  Initial ──connect()──▶ Resolving ─▶ Dialling ─▶ Established ──▶ Closed ─▶ forgotten
-//!                             ▲            └── no address answers ──▶ ┤
-//!                             └───── Waiting ◀──────── reconnect() ───┘
+//!  Initial ──connect()──▶ Resolving ─▶ Dialling (─▶ Talking) ─▶ Established ──▶ Closed ─▶ forgotten
+//!                             ▲            └─────────── nobody answers, or says no ──▶ ┤
+//!                             └────────────── Waiting ◀──────────────── reconnect() ───┘
 //! ```
 //!
 //! Invariants: whoever fails to connect has one `on_error`, then one `on_close`; whoever stood has one `on_close`; a client
@@ -17,7 +17,8 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 
 use super::dial::Dialled;
-use super::target::Target;
+use super::proxy::{Proxy, Talk};
+use super::target::{Place, Target};
 use crate::callback;
 use crate::connection::Driver;
 use crate::reactor::{Key, Table};
@@ -34,6 +35,8 @@ pub(super) struct Entry {
     /// As given to `new`.
     pub(super) address: Box<str>,
     pub(super) scheme: &'static str,
+    /// The address of one, as given.
+    pub(super) proxy: Option<Box<str>>,
     pub(super) driver: Rc<dyn Driver>,
     /// The same as `driver`, with a way back to its type.
     pub(super) handlers: Rc<dyn Any>,
@@ -61,6 +64,8 @@ pub(super) enum Stage {
     Resolving,
     /// One address is tried, these come next.
     Dialling(Dialled, VecDeque<SocketAddr>),
+    /// A proxy is asked for the way to the server.
+    Talking(Dialled, Box<Talk>),
     Established(Key),
     Closed,
     /// The next attempt is a matter of time.
@@ -79,9 +84,26 @@ impl Entry {
         Target::parse(&self.address, self.scheme)
     }
 
+    /// Where to connect to: the server, or the proxy before it.
+    pub(super) fn first_place(&self) -> Result<Place, String> {
+        match (&self.proxy, self.target()?.place) {
+            (None, place) => Ok(place),
+            (Some(_), Place::Unix(_)) => Err("no proxy leads to a Unix socket".into()),
+            (Some(proxy), Place::Host { .. }) => Ok(Proxy::parse(proxy)?.place),
+        }
+    }
+
+    /// What to say to the proxy, if there is one.
+    pub(super) fn talk(&self) -> Result<Option<Talk>, String> {
+        match (&self.proxy, self.target()?.place) {
+            (Some(proxy), Place::Host { host, port }) => Talk::new(&Proxy::parse(proxy)?, &host, port).map(Some),
+            _ => Ok(None),
+        }
+    }
+
     /// Whether a connection is on its way.
     pub(super) fn is_under_way(&self) -> bool {
-        matches!(self.stage, Stage::Resolving | Stage::Dialling(..))
+        matches!(self.stage, Stage::Resolving | Stage::Dialling(..) | Stage::Talking(..))
     }
 }
 

@@ -100,7 +100,7 @@ pub(crate) fn pair(events: Rc<Events>) -> (End, Peer) {
 }
 
 impl End {
-    pub(super) fn register(&mut self, token: Token) {
+    pub(crate) fn register(&mut self, token: Token) {
         self.0.state.with(|state| state.token = Some(token));
         self.0.announce(|state| {
             state.arrive();
@@ -108,7 +108,7 @@ impl End {
         });
     }
 
-    pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+    pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let result = self.0.state.with(|state| {
             if state.arrived.is_empty() {
                 return if state.reset {
@@ -148,7 +148,7 @@ impl End {
         Ok(count)
     }
 
-    pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.write_vectored(&[IoSlice::new(bytes)])
     }
 
