@@ -8,11 +8,15 @@ use std::rc::Rc;
 use super::dial::{self, Dialled};
 use super::registry::{self, Stage, with};
 use super::resolve;
-use super::target::{Place, Target};
+#[cfg(feature = "_tls")]
+use super::secure::secure;
+use super::target::Place;
+#[cfg(not(feature = "_tls"))]
+use super::target::Target;
 use crate::callback;
 use crate::connection;
 use crate::reactor::{self, Deferred, Handler, Key, Kind};
-use crate::transport::{Readiness, memory};
+use crate::transport::{Readiness, Transport, memory};
 
 const SECOND: f64 = 1e9;
 
@@ -153,22 +157,25 @@ fn dialled(key: Key, mut dialled: Dialled) {
 fn reached(key: Key, dialled: Dialled) {
     match with(key, |entry| entry.target()) {
         Some(Ok(target)) if target.secure => secure(key, dialled, &target),
-        Some(Ok(_)) => stand(key, dialled),
+        Some(Ok(_)) => {
+            let (transport, remote) = dialled.into_transport();
+            stand(key, transport, remote);
+        }
         Some(Err(reason)) => fail(key, &reason),
         None => {}
     }
 }
 
 /// The server is to speak TLS.
+#[cfg(not(feature = "_tls"))]
 fn secure(key: Key, _: Dialled, _: &Target) {
-    fail(key, "this build has no TLS");
+    fail(key, "this build has no TLS, which is a feature: `tls`");
 }
 
 /// The connection stands: its `on_connect` runs here.
-fn stand(key: Key, dialled: Dialled) {
+pub(super) fn stand(key: Key, transport: Transport, remote: Option<SocketAddr>) {
     end_timer(key);
     let Some(driver) = with(key, |entry| Rc::clone(&entry.driver)) else { return };
-    let (transport, remote) = dialled.into_transport();
     if let Err(error) = connection::open(transport, remote, &driver) {
         fail(key, &error.to_string());
     }
@@ -255,7 +262,7 @@ fn come_back(key: Key) {
     if reactor::get().is_stopping() { registry::forget(key) } else { begin(key) }
 }
 
-fn if_current(key: Key, attempt: u32, then: impl FnOnce(Key)) {
+pub(super) fn if_current(key: Key, attempt: u32, then: impl FnOnce(Key)) {
     let is_current =
         with(key, |entry| entry.attempt == attempt && (entry.is_under_way() || matches!(entry.stage, Stage::Waiting)));
     if is_current == Some(true) {

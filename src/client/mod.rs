@@ -9,6 +9,8 @@ mod dial;
 mod proxy;
 mod registry;
 mod resolve;
+#[cfg(feature = "_tls")]
+mod secure;
 mod target;
 
 use std::fmt;
@@ -77,6 +79,8 @@ impl<P: Codec> AsyncTcpConnection<P> {
             address: address.into(),
             scheme: P::SCHEME,
             proxy: None,
+            #[cfg(feature = "_tls")]
+            tls: None,
             driver: Rc::clone(&handlers) as _,
             handlers: Rc::clone(&handlers) as _,
             failed: callbacks::failed(&handlers),
@@ -269,9 +273,9 @@ impl<P: Codec> AsyncTcpConnection<P> {
     pub fn status(self) -> Status {
         let own = with(self.key, |entry| match entry.stage {
             Stage::Initial | Stage::Waiting => Status::Initial,
-            Stage::Resolving | Stage::Dialling(..) | Stage::Talking(..) => Status::Connecting,
             Stage::Established(key) => TcpConnection::<P>::new(key).status(),
             Stage::Closed => Status::Closed,
+            _ => Status::Connecting,
         });
         own.unwrap_or(Status::Closed)
     }

@@ -37,6 +37,8 @@ pub(super) struct Entry {
     pub(super) scheme: &'static str,
     /// The address of one, as given.
     pub(super) proxy: Option<Box<str>>,
+    #[cfg(feature = "_tls")]
+    pub(super) tls: Option<Rc<crate::transport::tls::TlsClientOptions>>,
     pub(super) driver: Rc<dyn Driver>,
     /// The same as `driver`, with a way back to its type.
     pub(super) handlers: Rc<dyn Any>,
@@ -66,6 +68,9 @@ pub(super) enum Stage {
     Dialling(Dialled, VecDeque<SocketAddr>),
     /// A proxy is asked for the way to the server.
     Talking(Dialled, Box<Talk>),
+    /// The server and we agree on how to encrypt.
+    #[cfg(feature = "_tls")]
+    Securing(super::secure::Securing),
     Established(Key),
     Closed,
     /// The next attempt is a matter of time.
@@ -103,7 +108,7 @@ impl Entry {
 
     /// Whether a connection is on its way.
     pub(super) fn is_under_way(&self) -> bool {
-        matches!(self.stage, Stage::Resolving | Stage::Dialling(..) | Stage::Talking(..))
+        !matches!(self.stage, Stage::Initial | Stage::Established(_) | Stage::Closed | Stage::Waiting)
     }
 }
 

@@ -227,10 +227,19 @@ impl Visit<'_> {
                 self.flags.clear(Flags::READABLE | Flags::READ_CLOSED);
                 None
             }
-            Err(_) => {
-                self.shut();
+            Err(error) => {
+                self.broken(&error);
                 None
             }
+        }
+    }
+
+    /// Nothing more can be read. Why, the app is told only if the peer is to blame for more than being gone.
+    #[cold]
+    fn broken(&mut self, error: &io::Error) {
+        match error.kind() {
+            io::ErrorKind::InvalidData if self.status != Status::Ending => self.fail(error.to_string().into()),
+            _ => self.shut(),
         }
     }
 
