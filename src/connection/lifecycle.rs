@@ -335,12 +335,14 @@ impl Visit<'_> {
         }
         let owes = self.flags.has(Flags::OWES);
         if self.status == Status::Ending || !owes && (self.is_stream() || self.queued() == 0) {
+            self.transport.farewell();
             return self.shut();
         }
         if !owes {
             // Nothing but bytes is owed: the connection closes when they have left.
             self.status = Status::Closing;
             if !self.flags.has(Flags::BLOCKED) && self.write() != Flushed::Blocked {
+                self.transport.farewell();
                 return self.shut();
             }
         }

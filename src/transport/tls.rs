@@ -219,12 +219,13 @@ impl Session {
     pub(super) fn read_vectored(&mut self, slices: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
         let mut filled = 0;
         for slice in slices {
-            match self.read(slice) {
-                Ok(count) => filled += count,
+            let count = match self.read(slice) {
                 Err(error) if filled == 0 => return Err(error),
                 Err(_) => break,
-            }
-            if self.plain.is_empty() {
+                Ok(count) => count,
+            };
+            filled += count;
+            if count < slice.len() {
                 break;
             }
         }
@@ -306,7 +307,7 @@ impl Session {
         let offered = slices.iter().map(|slice| slice.len()).sum();
         self.flush()?;
         let mut written = self.release().min(offered);
-        if self.outgoing.is_empty() && written < offered {
+        while self.outgoing.is_empty() && written < offered {
             Buffers::lend(|buffers| self.encrypt(slices, written, buffers))?;
             written += self.release();
         }
