@@ -4,9 +4,11 @@
 #![allow(clippy::indexing_slicing)] // a failing index fails the test
 
 mod browser;
+mod peer;
 mod process;
 mod program;
 mod service;
+mod told;
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -19,9 +21,11 @@ use std::time::{Duration, Instant};
 use workerman::{Http, LoopHandle, PanicPolicy, Worker};
 
 pub(crate) use browser::{Browser, start_browser};
+pub(crate) use peer::{Peer, installed, is_listening};
 pub(crate) use process::{Process, children_of, descriptors, is_alive, raise_descriptors, signal};
 pub(crate) use program::{Program, example, finish, start_example};
 pub(crate) use service::{Unit, ask_and_lose, pid_at, reload};
+pub(crate) use told::Told;
 
 /// Nothing that a test waits for takes longer, however busy the machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
