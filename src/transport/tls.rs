@@ -106,8 +106,10 @@ impl Session {
     /// Goes on with the handshake; answers whether it is complete. What came behind it waits to be read.
     pub(super) fn handshake(&mut self) -> io::Result<bool> {
         Buffers::lend(|buffers| {
-            // A client speaks first.
-            self.decrypt(0, buffers, &mut [])?;
+            if !self.heard {
+                // A client speaks first.
+                self.decrypt(0, buffers, &mut [])?;
+            }
             loop {
                 self.flush()?;
                 if !self.common().is_handshaking() {
@@ -142,17 +144,16 @@ impl Session {
     /// Tells the peer that what it has is all there was.
     pub(super) fn farewell(&mut self) {
         if !std::mem::replace(&mut self.closed, true) {
-            let mut outgoing = std::mem::take(&mut self.outgoing);
+            let Self { side, incoming, outgoing, .. } = self;
             // What cannot be encrypted or sent any more has no reader.
-            let _ = either!(&mut self.side, connection => loop {
-                match proceed(connection.process_tls_records(&mut []), &mut outgoing, |_| {}) {
-                    (_, Ok(State::Again)) => {}
-                    (_, Ok(State::Open(mut traffic))) => break append(&mut outgoing, |room| traffic.queue_close_notify(room)),
+            let _ = either!(side, connection => loop {
+                match proceed(connection.process_tls_records(incoming), outgoing, |_| {}) {
+                    (discard, Ok(State::Again)) => forget(incoming, discard),
+                    (_, Ok(State::Open(mut traffic))) => break append(outgoing, |room| traffic.queue_close_notify(room)),
                     (_, Ok(_)) => break Ok(()),
                     (_, Err(error)) => break Err(error),
                 }
             });
-            self.outgoing = outgoing;
             let _ = self.flush();
         }
     }
@@ -221,10 +222,10 @@ impl Session {
         for slice in slices {
             let count = match self.read(slice) {
                 Err(error) if filled == 0 => return Err(error),
-                Err(_) => break,
-                Ok(count) => count,
+                count => count.unwrap_or_default(),
             };
             filled += count;
+            // Only a read that is short has taken all there was.
             if count < slice.len() {
                 break;
             }
@@ -288,13 +289,15 @@ impl Session {
         count
     }
 
-    /// The peer broke TLS: it is told as far as that is possible.
+    /// The peer broke TLS: it is told as far as that is possible, and nothing is heard of it any more.
     #[cold]
     fn fail(&mut self, error: &Error) -> io::Error {
-        self.closed = true;
-        let outgoing = &mut self.outgoing;
-        either!(&mut self.side, connection => {
-            while let (_, Ok(State::Again)) = proceed(connection.process_tls_records(&mut []), outgoing, |_| {}) {}
+        (self.closed, self.peer_closed) = (true, true);
+        let Self { side, incoming, outgoing, .. } = self;
+        // Only while there is something to say: what it has sent must not be looked at again.
+        either!(side, connection => while connection.wants_write() {
+            let (discard, _) = proceed(connection.process_tls_records(incoming), outgoing, |_| {});
+            forget(incoming, discard);
         });
         let _ = self.flush();
         io::Error::new(io::ErrorKind::InvalidData, words::of(error))
@@ -307,6 +310,7 @@ impl Session {
         let offered = slices.iter().map(|slice| slice.len()).sum();
         self.flush()?;
         let mut written = self.release().min(offered);
+        // Less than offered means that there is no room left, as with a socket.
         while self.outgoing.is_empty() && written < offered {
             Buffers::lend(|buffers| self.encrypt(slices, written, buffers))?;
             written += self.release();
@@ -317,10 +321,10 @@ impl Session {
     /// Encrypts some of what is offered and lets it leave as far as there is room; the rest waits.
     fn encrypt(&mut self, slices: &[IoSlice<'_>], skip: usize, buffers: &mut Buffers) -> io::Result<()> {
         let (plain, sealed) = buffers.gather(slices, skip);
-        let outgoing = &mut self.outgoing;
-        let count = either!(&mut self.side, connection => loop {
-            match proceed(connection.process_tls_records(&mut []), outgoing, |_| {}) {
-                (_, Ok(State::Again)) => {}
+        let Self { side, incoming, outgoing, .. } = self;
+        let count = either!(side, connection => loop {
+            match proceed(connection.process_tls_records(incoming), outgoing, |_| {}) {
+                (discard, Ok(State::Again)) => forget(incoming, discard),
                 (_, Ok(State::Open(mut traffic))) => break traffic.encrypt(plain, sealed).map_err(io::Error::other)?,
                 _ => return Err(io::ErrorKind::BrokenPipe.into()),
             }
@@ -424,6 +428,12 @@ fn proceed<'c, D>(
         Err(error) => Err(error),
     };
     (discard, state)
+}
+
+/// Takes what is done with from the front of what waits. That has to be shown whenever something is asked of the session: it
+/// remembers where in there it was.
+fn forget(incoming: &mut Vec<u8>, discard: usize) {
+    drop(incoming.drain(..discard.min(incoming.len())));
 }
 
 /// Appends what is written into room that is found to be large enough.

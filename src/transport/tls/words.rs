@@ -39,7 +39,9 @@ pub(super) fn of(error: &Error) -> String {
             | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig
             | PeerIncompatible::Tls12NotOffered
             | PeerIncompatible::Tls12NotOfferedOrEnabled
-            | PeerIncompatible::Tls13RequiredForQuic,
+            | PeerIncompatible::Tls13RequiredForQuic
+            // An extension that clients of TLS 1.2 and 1.3 have, and older ones do not.
+            | PeerIncompatible::SignatureAlgorithmsExtensionRequired,
         ) => "TLS: there is no version that both sides have (1.2 and 1.3 are there)".into(),
         Error::NoApplicationProtocol => "TLS: there is no protocol of ALPN that both sides have".into(),
         error => format!("TLS: {error}"),
