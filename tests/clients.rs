@@ -418,3 +418,78 @@ fn a_loop_offers_no_connections_of_one_before_it() {
     let simulation = Simulation::new();
     assert!(simulation.accept().is_none());
 }
+
+/// A protocol whose constructor does something to the client of this thread.
+struct Meddling;
+
+thread_local! {
+    static MEDDLE: std::cell::Cell<fn(AsyncTcpConnection<Meddling>)> = const { std::cell::Cell::new(|_| ()) };
+    static CLIENT: std::cell::Cell<Option<AsyncTcpConnection<Meddling>>> = const { std::cell::Cell::new(None) };
+}
+
+impl Default for Meddling {
+    fn default() -> Self {
+        if let Some(client) = CLIENT.get() {
+            MEDDLE.replace(|_| ())(client);
+        }
+        Self
+    }
+}
+
+impl workerman::Protocol for Meddling {
+    type Message = Vec<u8>;
+
+    const SCHEME: &'static str = "tcp";
+
+    fn input(&mut self, buffer: &[u8]) -> workerman::Result<Option<usize>> {
+        Ok(Some(buffer.len()))
+    }
+
+    fn decode(&mut self, package: &[u8]) -> workerman::Result<Vec<u8>> {
+        Ok(package.to_vec())
+    }
+}
+
+#[test]
+fn who_gives_up_in_the_constructor_of_his_codec_is_told_of_the_end_once() {
+    type Client = AsyncTcpConnection<Meddling>;
+    type Case = (fn(Client), &'static [&'static str]);
+    let cases: [Case; 5] = [
+        (Client::close, &["close"]),
+        (Client::destroy, &["close"]),
+        (|client| client.reconnect(1), &["connect"]),
+        (
+            |client| {
+                client.close();
+                client.connect();
+            },
+            &["close", "connect"],
+        ),
+        (
+            |client| {
+                client.close();
+                panic!("in the constructor");
+            },
+            &["close"],
+        ),
+    ];
+    for (meddle, events) in cases {
+        let (simulation, log) = (Simulation::new(), Log::new());
+        Worker::set_panic_policy(workerman::PanicPolicy::CloseConnection);
+        let client = Client::new("tcp://server.test:1234");
+        let (connect, error, close) = (log.writer(), log.writer(), log.writer());
+        client.on_connect(move |_| connect("connect"));
+        client.on_error(move |_, _, _| error("error"));
+        client.on_close(move |_| close("close"));
+        CLIENT.set(Some(client));
+        MEDDLE.set(meddle);
+        client.connect();
+        simulation.run();
+        let first = simulation.accept().expect("it has connected");
+        assert!(first.is_closed(), "nobody wants this one");
+        simulation.advance(Duration::from_secs(2));
+        assert_eq!(log.take(), events);
+        let stands = events.ends_with(&["connect"]);
+        assert_eq!(client.status(), if stands { Status::Established } else { Status::Closed });
+    }
+}

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 
 use super::dial::{self, Dialled};
-use super::registry::{self, Stage, with};
+use super::registry::{self, Stage, enter, with};
 use super::resolve;
 #[cfg(feature = "_tls")]
 use super::secure::secure;
@@ -104,9 +104,7 @@ fn dial(key: Key, dialled: io::Result<Dialled>, rest: VecDeque<SocketAddr>) {
         Ok(dialled)
     });
     match registered {
-        Ok(dialled) => {
-            with(key, |entry| entry.stage = Stage::Dialling(dialled, rest));
-        }
+        Ok(dialled) => enter(key, Stage::Dialling(dialled, rest)),
         Err(error) => next(key, rest, Some(error)),
     }
 }
@@ -142,7 +140,7 @@ fn dialled(key: Key, mut dialled: Dialled) {
         Some(Ok(Some(talk))) => {
             // One in memory has not been registered yet.
             let registered = if matches!(dialled, Dialled::Memory(_)) { dialled.register(key) } else { Ok(()) };
-            with(key, |entry| entry.stage = Stage::Talking(dialled, Box::new(talk)));
+            enter(key, Stage::Talking(dialled, Box::new(talk)));
             match registered {
                 Ok(()) => ready(key, Readiness::default()),
                 Err(error) => fail(key, &error.to_string()),
@@ -175,8 +173,11 @@ fn secure(key: Key, _: Dialled, _: &Target) {
 /// The connection stands: its `on_connect` runs here.
 pub(super) fn stand(key: Key, transport: Transport, remote: Option<SocketAddr>) {
     end_timer(key);
+    enter(key, Stage::Opening);
     let Some(driver) = with(key, |entry| Rc::clone(&entry.driver)) else { return };
-    if let Err(error) = connection::open(transport, remote, &driver) {
+    if let Err(error) = connection::open(transport, remote, &driver)
+        && with(key, |entry| matches!(entry.stage, Stage::Opening)) == Some(true)
+    {
         fail(key, &error.to_string());
     }
 }
@@ -185,8 +186,8 @@ pub(super) fn stand(key: Key, transport: Transport, remote: Option<SocketAddr>) 
 pub(super) fn fail(key: Key, reason: &str) {
     end_timer(key);
     let now = reactor::get().clock.read();
+    enter(key, Stage::Closed);
     let told = with(key, |entry| {
-        entry.stage = Stage::Closed;
         let seconds = now.saturating_sub(entry.began) as f64 / SECOND;
         (format!("connect {} fail after {seconds:.3} seconds: {reason}", entry.address), Rc::clone(&entry.failed))
     });
@@ -199,14 +200,11 @@ pub(super) fn fail(key: Key, reason: &str) {
 /// nobody has heard of it.
 pub(super) fn give_up(key: Key) {
     end_timer(key);
-    let was_under_way = with(key, |entry| {
-        let was = entry.is_under_way();
-        if !matches!(entry.stage, Stage::Closed) {
-            entry.stage = Stage::Closed;
-            return Some(was);
-        }
-        None
+    let was_under_way = with(key, |entry| match entry.stage {
+        Stage::Closed => None,
+        _ => Some(entry.is_under_way()),
     });
+    enter(key, Stage::Closed);
     match was_under_way.flatten() {
         Some(true) => {
             callback::discard_all(with(key, |entry| std::mem::take(&mut entry.queue)).unwrap_or_default());
@@ -240,8 +238,8 @@ pub(super) fn settle(key: Key) {
 /// Connects so many nanoseconds from now. What is still to come of an attempt that was on its way is not of this one.
 pub(super) fn wait(key: Key, delay: u64) {
     end_timer(key);
+    enter(key, Stage::Waiting);
     let attempt = with(key, |entry| {
-        entry.stage = Stage::Waiting;
         entry.again = None;
         entry.attempt = entry.attempt.wrapping_add(1);
         entry.attempt

@@ -32,9 +32,9 @@ impl<P: Codec> AsyncTcpConnection<P> {
         if let Some(handlers) = self.handlers() {
             handlers.callbacks.on_connect.set(
                 site,
-                Box::new(move |connection| {
-                    stands::<P>(self.key, connection);
-                    callback(self).into_result()
+                Box::new(move |connection| match stands::<P>(self.key, connection) {
+                    true => callback(self).into_result(),
+                    false => Ok(()),
                 }),
             );
         }
@@ -187,14 +187,22 @@ fn nobody<P: Codec>() -> TcpConnection<P> {
     TcpConnection::new(Key::NONE)
 }
 
-/// The connection stands: what was sent before it did is sent now.
-fn stands<P: Codec>(key: Key, connection: TcpConnection<P>) {
+/// The connection stands: what was sent before it did is sent now. Unless nobody wants it any more: then nobody hears of it.
+fn stands<P: Codec>(key: Key, connection: TcpConnection<P>) -> bool {
     let queue = with(key, |entry| {
-        entry.stage = Stage::Established(connection.key());
-        std::mem::take(&mut entry.queue)
+        matches!(entry.stage, Stage::Opening).then(|| {
+            entry.stage = Stage::Established(connection.key());
+            std::mem::take(&mut entry.queue)
+        })
     });
+    let Some(queue) = queue.flatten() else {
+        connection.on_close(|_| ());
+        connection.destroy();
+        return false;
+    };
     connection.set(Mark(key));
-    queue.unwrap_or_default().into_iter().for_each(|send| send(connection.key()));
+    queue.into_iter().for_each(|send| send(connection.key()));
+    true
 }
 
 /// What its connection keeps for a client. It goes with the connection, after an `on_close` of whomever: then it is seen

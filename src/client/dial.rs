@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use socket2::{SockRef, TcpKeepalive};
 
 use crate::reactor::{self, Key, Kind, token};
-use crate::shared::Shared;
+use crate::shared::{Leaked, Shared};
 use crate::transport::{Transport, memory};
 
 /// As of accepted connections: a peer that is gone without a word is found after two minutes.
@@ -19,22 +19,26 @@ const KEEPALIVE: Duration = Duration::from_secs(55);
 
 thread_local! {
     /// The other ends of connections in memory, until a test takes them.
-    static OFFERED: Shared<VecDeque<memory::Peer>> = const { Shared::new(VecDeque::new()) };
+    static OFFERED: Leaked<Shared<VecDeque<memory::Peer>>> = const { Leaked::new() };
 }
 
 /// In virtual time a client connects to whoever writes the test.
 pub(super) fn offer(peer: memory::Peer) {
-    OFFERED.with(|offered| offered.with(|offered| offered.push_back(peer)));
+    offered(|offered| offered.push_back(peer));
 }
 
 /// The other end of the next connection that a client has made.
 pub(crate) fn take_offered() -> Option<memory::Peer> {
-    OFFERED.with(|offered| offered.with(VecDeque::pop_front))
+    offered(VecDeque::pop_front)
 }
 
 /// At the end of a loop: what it has offered, nobody takes any more.
 pub(super) fn clear() {
-    drop(OFFERED.with(|offered| offered.with(std::mem::take)));
+    drop(offered(std::mem::take));
+}
+
+fn offered<R>(f: impl FnOnce(&mut VecDeque<memory::Peer>) -> R) -> R {
+    OFFERED.with(Leaked::get).with(f)
 }
 
 #[derive(Debug)]

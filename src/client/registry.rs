@@ -18,6 +18,7 @@ use std::rc::Rc;
 
 use super::dial::Dialled;
 use super::proxy::{Proxy, Talk};
+use super::resolve::Found;
 use super::target::{Place, Target};
 use crate::callback;
 use crate::connection::Driver;
@@ -55,7 +56,7 @@ pub(super) struct Entry {
     /// When the attempt began.
     pub(super) began: u64,
     /// What has come of looking up its name.
-    pub(super) found: Option<Result<Vec<SocketAddr>, String>>,
+    pub(super) found: Option<Found>,
     pub(super) queue: Vec<Queued>,
     /// It is to connect anew so many nanoseconds after its `on_close`.
     pub(super) again: Option<u64>,
@@ -71,6 +72,8 @@ pub(super) enum Stage {
     /// The server and we agree on how to encrypt.
     #[cfg(feature = "_tls")]
     Securing(super::secure::Securing),
+    /// Its connection is being made. Whatever is called meanwhile, by the codec's constructor, puts an end to that.
+    Opening,
     Established(Key),
     Closed,
     /// The next attempt is a matter of time.
@@ -120,6 +123,11 @@ pub(super) fn insert(entry: Entry) -> Key {
 
 pub(super) fn with<R>(key: Key, f: impl FnOnce(&mut Entry) -> R) -> Option<R> {
     clients().with(|table| Some(f(table.get_mut(key)?)))
+}
+
+/// The client stands there now. Where it stood is left outside of the borrow: a handshake is given up with that.
+pub(super) fn enter(key: Key, stage: Stage) {
+    drop(with(key, |entry| std::mem::replace(&mut entry.stage, stage)));
 }
 
 /// Forgets a client with all that waited for it, which is user code.

@@ -1,14 +1,14 @@
 //! From a name to addresses, without holding up the loop: numbers at once, names on another thread.
 //!
-//! What was found counts for a moment, so that a pool that connects a hundred times asks once. Nothing that failed is kept.
+//! Who asks for a name that is being looked up waits for that, and what was found counts for a moment; so a pool that connects
+//! a hundred times asks once. Nothing that failed is kept.
 
-use std::cell::Cell;
 use std::collections::HashMap;
+use std::fmt;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
-use std::rc::Rc;
 
 use crate::reactor;
-use crate::shared::Shared;
+use crate::shared::{Leaked, Shared};
 use crate::task::Task;
 
 /// So long what was found counts, in nanoseconds.
@@ -16,70 +16,159 @@ const FRESH: u64 = 5_000_000_000;
 /// So many names are remembered; then all are forgotten.
 const NAMES: usize = 1024;
 
-/// When a name was looked up, and what was found.
-type Names = HashMap<Box<str>, (u64, Vec<IpAddr>)>;
+/// What is told to who asks.
+pub(super) type Found = Result<Vec<SocketAddr>, String>;
+/// Whom it is told to.
+type Waiter = Box<dyn FnOnce(Found)>;
+
+/// What is known of a name. The ports mean nothing.
+enum Name {
+    /// When it was looked up, and what was found.
+    Known(u64, Vec<SocketAddr>),
+    /// It is being looked up, and these wait.
+    Asked(Vec<Waiter>),
+}
 
 thread_local! {
-    static FOUND: Shared<Option<Names>> = const { Shared::new(None) };
+    static NAMES_OF_HERE: Leaked<Shared<HashMap<Box<str>, Name>>> = const { Leaked::new() };
 }
 
 /// Finds the addresses of a host, and calls with them: at once if they are known, else later, on the loop.
-pub(super) fn resolve(host: &str, port: u16, found: impl FnOnce(Result<Vec<SocketAddr>, String>) + 'static) {
-    let with_port = move |addresses: Vec<IpAddr>| addresses.into_iter().map(|ip| SocketAddr::new(ip, port)).collect();
+pub(super) fn resolve(host: &str, port: u16, found: impl FnOnce(Found) + 'static) {
+    let found = move |result: Found| {
+        found(result.map(|mut addresses| {
+            addresses.iter_mut().for_each(|address| address.set_port(port));
+            addresses
+        }));
+    };
     if let Some(addresses) = known(host) {
-        return found(Ok(with_port(addresses)));
+        return found(Ok(addresses));
     }
+    let is_first = names(|names| match names.get_mut(host) {
+        Some(Name::Asked(waiters)) => {
+            waiters.push(Box::new(found));
+            false
+        }
+        _ => {
+            make_room(names);
+            names.insert(host.into(), Name::Asked(vec![Box::new(found)]));
+            true
+        }
+    });
+    if is_first {
+        ask(host);
+    }
+}
+
+fn ask(host: &str) {
     let name: Box<str> = host.into();
     let asked = name.clone();
-    let ask = move || match (&*asked, port).to_socket_addrs() {
-        Ok(addresses) => Ok(addresses.map(|address| address.ip()).collect::<Vec<_>>()),
+    let look_up = move || match (&*asked, 0).to_socket_addrs() {
+        Ok(addresses) => Ok(addresses.collect()),
         Err(error) => Err(error.to_string()),
     };
-    // Whichever of the two closures runs has it.
-    let found = Rc::new(Cell::new(Some(found)));
-    let told = Rc::clone(&found);
-    let asked = Task::run(ask, move |answer| {
-        let answer = answer.unwrap_or_else(|panicked| Err(panicked.to_string()));
-        if let Ok(addresses) = &answer {
-            remember(name, addresses.clone());
-        }
-        if let Some(found) = told.take() {
-            found(answer.map(with_port));
-        }
-    });
-    if let Err(error) = asked
-        && let Some(found) = found.take()
-    {
-        found(Err(error.to_string()));
+    let begun =
+        Task::run(look_up, move |answer| tell(&name, answer.unwrap_or_else(|panicked| Err(panicked.to_string()))));
+    if let Err(error) = begun {
+        tell(host, Err(error.to_string()));
     }
 }
 
-fn known(host: &str) -> Option<Vec<IpAddr>> {
-    if let Ok(ip) = host.parse() {
-        return Some(vec![ip]);
+/// Tells all who wait for it what has come of looking a name up.
+fn tell(host: &str, answer: Found) {
+    let now = reactor::get().clock.now();
+    let before = names(|names| match &answer {
+        Ok(addresses) => names.insert(host.into(), Name::Known(now, addresses.clone())),
+        Err(_) => names.remove(host),
+    });
+    if let Some(Name::Asked(waiters)) = before {
+        waiters.into_iter().for_each(|waiter| waiter(answer.clone()));
+    }
+}
+
+fn known(host: &str) -> Option<Vec<SocketAddr>> {
+    if let Ok(ip) = host.parse::<IpAddr>() {
+        return Some(vec![SocketAddr::new(ip, 0)]);
     }
     let now = reactor::get().clock.now();
-    let look = |found: &mut Option<Names>| {
-        let (then, addresses) = found.as_ref()?.get(host)?;
-        (now.saturating_sub(*then) < FRESH).then(|| addresses.clone())
-    };
-    FOUND.with(|found| found.with(look))
+    names(|names| match names.get(host) {
+        Some(Name::Known(then, addresses)) if now.saturating_sub(*then) < FRESH => Some(addresses.clone()),
+        _ => None,
+    })
 }
 
-fn remember(host: Box<str>, addresses: Vec<IpAddr>) {
-    let now = reactor::get().clock.now();
-    FOUND.with(|found| {
-        found.with(|found| {
-            let found = found.get_or_insert_default();
-            if found.len() >= NAMES {
-                found.clear();
-            }
-            found.insert(host, (now, addresses));
-        });
-    });
+fn make_room(names: &mut HashMap<Box<str>, Name>) {
+    if names.len() >= NAMES {
+        names.retain(|_, name| matches!(name, Name::Asked(_)));
+    }
 }
 
-/// At the end of a loop.
+fn names<R>(f: impl FnOnce(&mut HashMap<Box<str>, Name>) -> R) -> R {
+    NAMES_OF_HERE.with(Leaked::get).with(f)
+}
+
+/// At the end of a loop: nobody waits any more.
 pub(super) fn clear() {
-    FOUND.with(|found| found.with(|found| *found = None));
+    drop(names(std::mem::take));
+}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Known(_, addresses) => addresses.fmt(f),
+            Self::Asked(waiters) => write!(f, "asked by {}", waiters.len()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::rc::Rc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::testing::Simulation;
+
+    /// Asks for a host and gives what has been told of it so far.
+    fn ask_for(host: &str, port: u16, told: &Rc<Shared<Vec<Found>>>) {
+        let told = Rc::clone(told);
+        resolve(host, port, move |found| told.with(|told| told.push(found)));
+    }
+
+    fn take(told: &Rc<Shared<Vec<Found>>>) -> Vec<Found> {
+        told.with(std::mem::take)
+    }
+
+    #[test]
+    fn a_number_is_known_and_a_name_is_asked_for_once() {
+        let (simulation, told) = (Simulation::new(), Rc::default());
+        ask_for("127.0.0.1", 1, &told);
+        ask_for("::1", 2, &told);
+        assert_eq!(take(&told), [Ok(vec!["127.0.0.1:1".parse().unwrap()]), Ok(vec!["[::1]:2".parse().unwrap()])]);
+        ask_for("localhost", 1, &told);
+        ask_for("localhost", 2, &told);
+        assert_eq!((take(&told).len(), reactor::get().remote().len()), (0, 1), "one task for both");
+        simulation.run();
+        simulation.advance(Duration::from_secs(4));
+        ask_for("localhost", 3, &told);
+        let ports: Vec<u16> = take(&told).into_iter().map(|found| found.unwrap()[0].port()).collect();
+        assert_eq!(ports, [1, 2, 3]);
+        simulation.advance(Duration::from_secs(2));
+        ask_for("localhost", 4, &told);
+        assert!(take(&told).is_empty(), "it is asked for anew");
+    }
+
+    #[test]
+    fn a_name_that_is_none_is_told_and_not_kept() {
+        let (simulation, told) = (Simulation::new(), Rc::default());
+        // What is longer than names are, nobody outside is asked for.
+        let name = "x".repeat(300);
+        ask_for(&name, 1, &told);
+        ask_for(&name, 2, &told);
+        simulation.run();
+        let found = take(&told);
+        assert!(found.len() == 2 && found.iter().all(Result::is_err), "{found:?}");
+        ask_for(&name, 3, &told);
+        assert_eq!(reactor::get().remote().len(), 1);
+    }
 }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::AsyncTcpConnection;
 use super::attempt::{fail, if_current, stand};
 use super::dial::Dialled;
-use super::registry::{Stage, with};
+use super::registry::{Stage, enter, with};
 use super::target::Target;
 use crate::connection::handshake;
 use crate::protocols::Codec;
@@ -34,7 +34,7 @@ pub(super) fn secure(key: Key, dialled: Dialled, target: &Target) {
         Ok(transport) => transport,
         Err(reason) => return fail(key, &reason),
     };
-    with(key, |entry| entry.stage = Stage::Securing(Securing(None)));
+    enter(key, Stage::Securing(Securing(None)));
     let done = move |result: std::io::Result<_>| {
         if_current(key, attempt, |key| match result {
             Ok(transport) => stand(key, transport, remote),
