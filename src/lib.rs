@@ -78,8 +78,8 @@ mod worker;
 pub use callback::{CallbackResult, PanicPolicy};
 pub use client::AsyncTcpConnection;
 pub use connection::{
-    Broadcast, CONNECT_FAIL, Deadlines, PROTOCOL_FAIL, RemoteConnection, SEND_FAIL, SendStatus, Status, TcpConnection,
-    UpgradeError,
+    Broadcast, CONNECT_FAIL, Deadlines, Destination, PROTOCOL_FAIL, RemoteConnection, SEND_FAIL, SendStatus, Status,
+    TcpConnection, UpgradeError,
 };
 pub use error::{BoxError, Error, Result};
 pub use process::{Command, Usage};

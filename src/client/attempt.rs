@@ -91,7 +91,7 @@ fn next(key: Key, mut addresses: VecDeque<SocketAddr>, before: Option<io::Error>
 
 /// Whoever is first on the way does not answer.
 fn unreachable(key: Key, reason: &str) {
-    match with(key, |entry| entry.proxy.is_some()) {
+    match with(key, |entry| entry.proxy().is_some()) {
         Some(true) => fail(key, &format!("the proxy cannot be reached: {reason}")),
         _ => fail(key, reason),
     }

@@ -189,18 +189,21 @@ fn nobody<P: Codec>() -> TcpConnection<P> {
 
 /// The connection stands: what was sent before it did is sent now. Unless nobody wants it any more: then nobody hears of it.
 fn stands<P: Codec>(key: Key, connection: TcpConnection<P>) -> bool {
-    let queue = with(key, |entry| {
+    let begun = with(key, |entry| {
         matches!(entry.stage, Stage::Opening).then(|| {
             entry.stage = Stage::Established(connection.key());
-            std::mem::take(&mut entry.queue)
+            let limits = entry.extra.as_ref().map(|extra| (extra.max_send_buffer_size, extra.max_package_size));
+            (std::mem::take(&mut entry.queue), limits.unwrap_or_default())
         })
     });
-    let Some(queue) = queue.flatten() else {
+    let Some((queue, (send_limit, package_limit))) = begun.flatten() else {
         connection.on_close(|_| ());
         connection.destroy();
         return false;
     };
     connection.set(Mark(key));
+    send_limit.into_iter().for_each(|bytes| connection.set_max_send_buffer_size(bytes));
+    package_limit.into_iter().for_each(|bytes| connection.set_max_package_size(bytes));
     queue.into_iter().for_each(|send| send(connection.key()));
     true
 }

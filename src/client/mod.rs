@@ -6,6 +6,7 @@
 mod attempt;
 mod callbacks;
 mod dial;
+mod own;
 mod proxy;
 mod registry;
 mod resolve;
@@ -78,7 +79,6 @@ impl<P: Codec> AsyncTcpConnection<P> {
         let key = registry::insert(Entry {
             address: address.into(),
             scheme: P::SCHEME,
-            proxy: None,
             #[cfg(feature = "_tls")]
             tls: None,
             driver: Rc::clone(&handlers) as _,
@@ -93,6 +93,7 @@ impl<P: Codec> AsyncTcpConnection<P> {
             found: None,
             queue: Vec::new(),
             again: None,
+            extra: None,
         });
         let client = Self { key, protocol: PhantomData };
         client.set_first_callback(&handlers);
@@ -202,7 +203,7 @@ impl<P: Codec> AsyncTcpConnection<P> {
     #[doc(alias = "proxyAuthorization")]
     pub fn set_proxy(self, address: &str) {
         let address = (!address.is_empty()).then(|| address.into());
-        with(self.key, |entry| entry.proxy = address);
+        with(self.key, |entry| entry.extra().proxy = address);
     }
 }
 
@@ -220,25 +221,9 @@ impl<P: Codec> AsyncTcpConnection<P> {
     where
         P: Encode<M>,
     {
-        let comes_back = with(self.key, |entry| entry.again.is_some()) == Some(true);
-        if let Some(connection) = self.connection().filter(|_| !comes_back) {
-            return connection.send(message);
-        }
-        let send = Box::new(move |key| {
-            TcpConnection::<P>::new(key).send(message);
-        });
-        let refused = with(self.key, |entry| match entry.stage {
-            Stage::Closed if !comes_back => Some(SendStatus::Closed),
-            _ if entry.queue.len() >= QUEUE => Some(SendStatus::Dropped),
-            _ => None,
-        });
-        match refused {
-            None => SendStatus::Closed,
-            Some(Some(status)) => status,
-            Some(None) => {
-                with(self.key, |entry| entry.queue.push(send));
-                SendStatus::Queued
-            }
+        match self.current() {
+            Some(connection) => connection.send(message),
+            None => self.queue(move |connection| connection.send(message)),
         }
     }
 
@@ -301,6 +286,30 @@ impl<P: Codec> AsyncTcpConnection<P> {
     /// ```
     pub fn destroy(self) {
         self.end(TcpConnection::destroy);
+    }
+
+    /// The connection that stands, and is to stay.
+    fn current(self) -> Option<TcpConnection<P>> {
+        let is_to_stay = with(self.key, |entry| entry.again.is_none()) == Some(true);
+        self.connection().filter(|_| is_to_stay)
+    }
+
+    /// Has this done once a connection stands; it is dropped if none ever will.
+    fn queue<R>(self, then: impl FnOnce(TcpConnection<P>) -> R + 'static) -> SendStatus {
+        let then = Box::new(move |key| drop(then(TcpConnection::new(key))));
+        let refused = with(self.key, |entry| match entry.stage {
+            Stage::Closed if entry.again.is_none() => Some(SendStatus::Closed),
+            _ if entry.queue.len() >= QUEUE => Some(SendStatus::Dropped),
+            _ => None,
+        });
+        match refused {
+            None => SendStatus::Closed,
+            Some(Some(status)) => status,
+            Some(None) => {
+                with(self.key, |entry| entry.queue.push(then));
+                SendStatus::Queued
+            }
+        }
     }
 
     fn end(self, how: impl FnOnce(TcpConnection<P>)) {

@@ -22,6 +22,7 @@ use super::resolve::Found;
 use super::target::{Place, Target};
 use crate::callback;
 use crate::connection::Driver;
+use crate::data::Bag;
 use crate::reactor::{Key, Table};
 use crate::shared::{Leaked, Shared};
 
@@ -36,8 +37,6 @@ pub(super) struct Entry {
     /// As given to `new`.
     pub(super) address: Box<str>,
     pub(super) scheme: &'static str,
-    /// The address of one, as given.
-    pub(super) proxy: Option<Box<str>>,
     #[cfg(feature = "_tls")]
     pub(super) tls: Option<Rc<crate::transport::tls::TlsClientOptions>>,
     pub(super) driver: Rc<dyn Driver>,
@@ -60,6 +59,18 @@ pub(super) struct Entry {
     pub(super) queue: Vec<Queued>,
     /// It is to connect anew so many nanoseconds after its `on_close`.
     pub(super) again: Option<u64>,
+    pub(super) extra: Option<Box<Extra>>,
+}
+
+/// What few clients have.
+#[derive(Default)]
+pub(super) struct Extra {
+    /// The address of one, as given.
+    pub(super) proxy: Option<Box<str>>,
+    pub(super) data: Bag,
+    /// Of its connections, where they are not the usual ones.
+    pub(super) max_send_buffer_size: Option<usize>,
+    pub(super) max_package_size: Option<usize>,
 }
 
 pub(super) enum Stage {
@@ -87,6 +98,15 @@ impl fmt::Debug for Entry {
 }
 
 impl Entry {
+    /// The place for what few have.
+    pub(super) fn extra(&mut self) -> &mut Extra {
+        self.extra.get_or_insert_default()
+    }
+
+    pub(super) fn proxy(&self) -> Option<&str> {
+        self.extra.as_ref()?.proxy.as_deref()
+    }
+
     /// Its address as it is meant, or what is wrong with it.
     pub(super) fn target(&self) -> Result<Target, String> {
         Target::parse(&self.address, self.scheme)
@@ -94,7 +114,7 @@ impl Entry {
 
     /// Where to connect to: the server, or the proxy before it.
     pub(super) fn first_place(&self) -> Result<Place, String> {
-        match (&self.proxy, self.target()?.place) {
+        match (self.proxy(), self.target()?.place) {
             (None, place) => Ok(place),
             (Some(_), Place::Unix(_)) => Err("no proxy leads to a Unix socket".into()),
             (Some(proxy), Place::Host { .. }) => Ok(Proxy::parse(proxy)?.place),
@@ -103,7 +123,7 @@ impl Entry {
 
     /// What to say to the proxy, if there is one.
     pub(super) fn talk(&self) -> Result<Option<Talk>, String> {
-        match (&self.proxy, self.target()?.place) {
+        match (self.proxy(), self.target()?.place) {
             (Some(proxy), Place::Host { host, port }) => Talk::new(&Proxy::parse(proxy)?, &host, port).map(Some),
             _ => Ok(None),
         }

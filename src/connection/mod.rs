@@ -55,6 +55,8 @@ pub(crate) use callbacks::Callbacks;
 pub use deadline::Deadlines;
 pub(crate) use driver::{Driver, Handlers};
 pub(crate) use lifecycle::{Reporting, clear, count, destroy_all, install, open};
+pub use pipe::Destination;
+pub(crate) use pipe::Pending;
 pub use remote::RemoteConnection;
 pub use status::{CONNECT_FAIL, PROTOCOL_FAIL, SEND_FAIL, SendStatus, Status};
 pub(crate) use stopping::{awaits_guests, retire_all};

@@ -12,6 +12,8 @@
 //!
 //! A source is read although its own peer may read nothing: the two directions of a tunnel do not wait for each other.
 //!
+//! One that is still to come, a client's, is a destination too: its source is paused until it stands.
+//!
 //! Invariants: no message is dropped for lack of room, since that would be a hole; a source whose destination is full is
 //! paused before its next message, so one message at most waits beyond the limit of the send buffer.
 
@@ -43,6 +45,75 @@ impl Joints {
     }
 }
 
+/// What can be [piped](TcpConnection::pipe) to: a connection, or an [`AsyncTcpConnection`](crate::AsyncTcpConnection), which
+/// need not stand yet.
+///
+/// ```
+/// use workerman::{AsyncTcpConnection, Tcp, Worker};
+///
+/// let worker = Worker::<Tcp>::new("tcp://127.0.0.1:8080");
+/// worker.on_connect(|connection| {
+///     let server = AsyncTcpConnection::<Tcp>::new("tcp://127.0.0.1:80");
+///     connection.pipe(server);
+///     server.pipe(connection);
+///     server.connect();
+/// });
+/// ```
+pub trait Destination: Copy + 'static {
+    /// What it speaks.
+    type Protocol: Codec;
+
+    /// The connection, if it stands.
+    #[doc(hidden)]
+    fn at_once(self) -> Option<TcpConnection<Self::Protocol>>;
+
+    /// Has this called once it stands; it is dropped if that never comes about.
+    #[doc(hidden)]
+    fn in_time(self, then: impl FnOnce(TcpConnection<Self::Protocol>) + 'static);
+
+    /// Closes, since what was to come here never will.
+    #[doc(hidden)]
+    fn part(self);
+}
+
+impl<P: Codec> Destination for TcpConnection<P> {
+    type Protocol = P;
+
+    fn at_once(self) -> Option<Self> {
+        Some(self)
+    }
+
+    fn in_time(self, then: impl FnOnce(Self) + 'static) {
+        then(self);
+    }
+
+    fn part(self) {
+        close(self.key);
+    }
+}
+
+/// One end of a pipe that is still to be. It closes with that, if nothing comes of it.
+pub(crate) struct Pending<D: Destination>(Option<D>);
+
+impl<D: Destination> Pending<D> {
+    pub(crate) fn new(end: D) -> Self {
+        Self(Some(end))
+    }
+
+    /// The other end is there.
+    pub(crate) fn take(mut self) -> Option<D> {
+        self.0.take()
+    }
+}
+
+impl<D: Destination> Drop for Pending<D> {
+    fn drop(&mut self) {
+        if let Some(end) = self.0.take() {
+            end.part();
+        }
+    }
+}
+
 /// # To another connection
 impl<P: Codec> TcpConnection<P> {
     /// Sends each message of this connection on to another, from now on; for both directions, call it on both.
@@ -55,6 +126,7 @@ impl<P: Codec> TcpConnection<P> {
     /// * It sets this connection's own `on_message`; set it anew, and messages go elsewhere. All other callbacks stay as
     ///   they are, those of the worker too. (PHP overwrites `onClose` here, `onBufferFull` and `onBufferDrain` there.)
     /// * A second pipe from this connection takes the place of the first. Into one connection there may be many.
+    /// * A client that does not stand yet has this connection wait, paused. When nothing comes of it, this connection closes.
     /// * It ends when this connection switches to another protocol, and closes nothing then. When the other does, it cannot
     ///   take the next message.
     ///
@@ -69,14 +141,33 @@ impl<P: Codec> TcpConnection<P> {
     /// }
     /// ```
     #[track_caller]
-    pub fn pipe<Q>(self, to: TcpConnection<Q>)
+    pub fn pipe<D>(self, to: D)
     where
-        Q: Encode<P::Message>,
+        D: Destination,
+        D::Protocol: Encode<P::Message>,
     {
         if self.status() != Status::Established {
             return;
         }
         leave(self.key);
+        if let Some(to) = to.at_once() {
+            return self.join(to);
+        }
+        hold(self.key);
+        let source = Pending::new(self);
+        to.in_time(move |to| match source.take().filter(|source| source.status() == Status::Established) {
+            Some(source) => {
+                release(source.key);
+                source.join(to);
+            }
+            None => to.close(),
+        });
+    }
+
+    fn join<Q>(self, to: TcpConnection<Q>)
+    where
+        Q: Encode<P::Message>,
+    {
         let full = visit(to.key, |visit| {
             let stands = visit.status == Status::Established && visit.driver.speaks::<Q>();
             stands.then(|| {
