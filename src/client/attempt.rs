@@ -170,15 +170,20 @@ fn secure(key: Key, _: Dialled, _: &Target) {
     fail(key, "this build has no TLS, which is a feature: `tls`");
 }
 
-/// The connection stands: its `on_connect` runs here.
+/// The connection stands: its `on_connect` runs here, then its codec may speak first.
 pub(super) fn stand(key: Key, transport: Transport, remote: Option<SocketAddr>) {
     end_timer(key);
     enter(key, Stage::Opening);
-    let Some(driver) = with(key, |entry| Rc::clone(&entry.driver)) else { return };
-    if let Err(error) = connection::open(transport, remote, &driver)
-        && with(key, |entry| matches!(entry.stage, Stage::Opening)) == Some(true)
-    {
-        fail(key, &error.to_string());
+    let now = reactor::get().clock.read();
+    let found = with(key, |entry| (Rc::clone(&entry.driver), entry.target(), entry.time_left(now)));
+    let Some((driver, Ok(target), time)) = found else { return };
+    match connection::open(transport, remote, &driver) {
+        Ok(connection) => driver.open(connection, &target.host_header(), &target.uri, time),
+        Err(error) => {
+            if with(key, |entry| matches!(entry.stage, Stage::Opening)) == Some(true) {
+                fail(key, &error.to_string());
+            }
+        }
     }
 }
 

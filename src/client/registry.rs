@@ -129,6 +129,12 @@ impl Entry {
         }
     }
 
+    /// Nanoseconds that are left of the attempt; 0 when it may take for ever.
+    pub(super) fn time_left(&self, now: u64) -> u64 {
+        let spent = now.saturating_sub(self.began);
+        self.timeout.saturating_sub(spent).max(self.timeout.min(1))
+    }
+
     /// Whether a connection is on its way.
     pub(super) fn is_under_way(&self) -> bool {
         !matches!(self.stage, Stage::Initial | Stage::Established(_) | Stage::Closed | Stage::Waiting)

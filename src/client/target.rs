@@ -86,7 +86,6 @@ impl Target {
     }
 
     /// For the header `Host`: with brackets, and with the port where that is not the usual one.
-    #[allow(dead_code)] // for protocols whose clients begin with a request
     pub(crate) fn host_header(&self) -> Cow<'_, str> {
         match &self.place {
             Place::Host { host, port } if *port != usual_port(self.secure) => authority(host, *port).into(),

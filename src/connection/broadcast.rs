@@ -196,6 +196,7 @@ mod tests {
     impl Codec for Numbered {
         type Message = ();
         type Signal = Infallible;
+        type Setup = ();
 
         const SCHEME: &'static str = "numbered";
 

@@ -17,6 +17,7 @@ use crate::protocols::{Codec, Encode, Encoded, Limits, Protocol, Step};
 impl<P: Protocol> Codec for P {
     type Message = P::Message;
     type Signal = Infallible;
+    type Setup = ();
 
     const SCHEME: &'static str = P::SCHEME;
     const CUSTOM: bool = true;

@@ -203,7 +203,7 @@ impl Deadlines {
 
     pub(super) fn of(&self, pace: Pace) -> u32 {
         match pace {
-            Pace::New | Pace::Head => self.head,
+            Pace::New | Pace::Head | Pace::Greet => self.head,
             Pace::Body => self.body,
             Pace::Between => self.keep_alive,
             Pace::Write => self.write,
@@ -376,6 +376,9 @@ fn sweep(at: u32) {
             Pace::New | Pace::Between => lifecycle::close(key),
             Pace::Farewell | Pace::Reply => lifecycle::destroy(key),
             Pace::Talk => driver.probe(key),
+            Pace::Greet => {
+                visit(key, |visit| visit.fail(lifecycle::NO_ANSWER.into()));
+            }
             Pace::Write => {
                 visit(key, |visit| visit.look_for_progress());
             }

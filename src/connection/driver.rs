@@ -5,21 +5,22 @@ use std::cell::Cell;
 use std::fmt;
 use std::io;
 use std::rc::Rc;
+use std::time::Duration;
 
 use super::admission::Admission;
 use super::callbacks::{Callbacks, ErrorFn, EventFn, MessageFn, SignalFn, own_callbacks};
 use super::deadline::Deadlines;
 use super::event::Event;
+use super::input::{Input, origin};
 use super::read::Fed;
-use super::state::{CodecSlot, Flags, Visit, visit};
-use super::status::Status;
+use super::state::{CodecSlot, Flags, visit};
 use super::survey::Named;
 use super::switched::Switched;
 use super::{PROTOCOL_FAIL, SEND_FAIL, TcpConnection, custom, id, lifecycle, stopping, tally, write};
 use crate::callback::{self, Slot};
 use crate::error::BoxError;
-use crate::protocols::output::{After, Outbound, Output};
-use crate::protocols::{Codec, Encoded, Leave, Limits, Origin, Pace, Signal, Step};
+use crate::protocols::output::{After, Output};
+use crate::protocols::{Codec, Encoded, Leave, Limits, Pace, Signal, Step};
 use crate::reactor::{self, Key};
 use crate::transport::Transport;
 
@@ -76,6 +77,10 @@ pub(crate) trait Driver: fmt::Debug + Named {
     /// The codec of a new connection, and what it expects of the peer; or why there is none.
     fn codec(&self) -> Result<(CodecSlot, Pace), Box<str>>;
 
+    /// A connection that the app has made itself is there: its codec speaks first, to this host and about this URI, and the
+    /// answer may take so many nanoseconds, 0 for ever.
+    fn open(&self, key: Key, host: &str, uri: &str, time: u64);
+
     /// The worker, as a key of the layer above; [`NOBODY`] for none.
     fn worker(&self) -> Key;
 
@@ -108,6 +113,8 @@ pub(crate) struct Handlers<P: Codec> {
     admission: Admission,
     /// Who misses so many broadcasts in a row is closed, 0 for nobody.
     pub(crate) max_missed: Cell<u32>,
+    /// Of a client; nothing for workers.
+    setup: Cell<P::Setup>,
 }
 
 impl<P: Codec> fmt::Debug for Handlers<P> {
@@ -125,6 +132,7 @@ impl<P: Codec> Handlers<P> {
             limits: Cell::new(Limits::of_size(0)),
             admission: Admission::default(),
             max_missed: Cell::default(),
+            setup: Cell::default(),
         }
     }
 
@@ -425,6 +433,14 @@ impl<P: Codec> Driver for Handlers<P> {
         Ok((CodecSlot::new(codec), pace))
     }
 
+    fn open(&self, key: Key, host: &str, uri: &str, time: u64) {
+        self.deadlines.set(self.deadlines.get().head(Duration::from_nanos(time)));
+        let setup = self.setup.take();
+        self.with_codec(key, |codec, output| codec.open(&setup, host, uri, output));
+        self.setup.set(setup);
+        visit(key, |visit| visit.set_deadline(true));
+    }
+
     fn worker(&self) -> Key {
         self.worker.get()
     }
@@ -438,62 +454,5 @@ impl<P: Codec> Driver for Handlers<P> {
         if let Some(signal) = first {
             self.deliver_signal(key, signal);
         }
-    }
-}
-
-/// What a message is stamped with.
-#[inline(always)]
-pub(super) fn origin(key: Key, ticket: u32) -> Origin {
-    // Only a session asks which thread it was.
-    let thread = if cfg!(feature = "session") { reactor::number() } else { 0 };
-    Origin { thread, slot: key.slot, generation: key.generation, ticket }
-}
-
-/// Whether more can be decoded now.
-enum Input<P> {
-    Codec(P, Box<Outbound>, Limits),
-    /// When the answer that the app framed itself has been settled.
-    Raw,
-    Later,
-    /// By another codec: a callback has switched protocols.
-    Another,
-    Never,
-}
-
-impl Visit<'_> {
-    /// Takes what decoding needs out of the table. Decoding may answer too, so the queue comes along.
-    #[inline]
-    fn check_out_input<P: Codec>(&mut self, limits: Limits) -> Input<P> {
-        if self.status != Status::Established && !self.awaits_farewell() {
-            return Input::Never;
-        }
-        if self.flags.has(Flags::RAW | Flags::SWITCHED) {
-            return if self.flags.take(Flags::RAW) { Input::Raw } else { Input::Another };
-        }
-        let wanted = self.wants_input();
-        self.flags.assign(Flags::PENDING, !wanted);
-        if !wanted {
-            return Input::Later;
-        }
-        let limits = Limits {
-            max_package_size: self.max_package_size as usize,
-            congested: P::TALKS && self.is_congested() && !self.leads_away(),
-            ..limits
-        };
-        let Some(codec) = self.take_codec() else { return Input::Never };
-        let outbound = self.connection.outbound.take();
-        Input::Codec(codec, outbound.unwrap_or_else(|| self.spare.take()), limits)
-    }
-
-    /// Puts everything back. An empty queue stays with the connection: the answer needs it next. Answers whether the
-    /// connection has callbacks of its own.
-    #[inline]
-    fn check_in_input<P: Codec>(&mut self, codec: P, outbound: Box<Outbound>, heard: bool) -> bool {
-        self.put_codec(codec);
-        self.outbound = Some(outbound);
-        if heard {
-            self.flags.set(Flags::HEARD);
-        }
-        self.flags.has(Flags::OWN_CALLBACKS)
     }
 }

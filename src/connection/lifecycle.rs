@@ -31,6 +31,10 @@ use crate::transport::{Readiness, Transport};
 /// How long a peer that sends no more may wait for the answer it is owed, and take to read any of it, in nanoseconds.
 const HALF_CLOSED_LIMIT: u64 = 30_000_000_000;
 
+/// Why a client's connection fails whose server does not go along with its opening.
+pub(super) const NO_ANSWER: &str = "the server has not answered the handshake in time";
+const HUNG_UP: &str = "the server has closed before it answered the handshake";
+
 /// Tells the loop who handles connections.
 pub(crate) fn install() {
     protocols::open();
@@ -264,6 +268,16 @@ impl Visit<'_> {
         defer(self.key, Event::Close);
     }
 
+    /// The peer is gone. Of one that was to answer our opening, the app is told.
+    #[cold]
+    pub(super) fn lost(&mut self) {
+        if self.status == Status::Established && self.codec_pace == Pace::Greet {
+            self.extra().failure = Some(HUNG_UP.into());
+            defer(self.key, Event::ProtocolFailed);
+        }
+        self.shut();
+    }
+
     /// Everything has left: a connection that waited for this goes on with its end.
     #[inline]
     pub(super) fn drained(&mut self) {
@@ -334,6 +348,9 @@ impl Visit<'_> {
             return;
         }
         let owes = self.flags.has(Flags::OWES);
+        if self.codec_pace == Pace::Greet {
+            return self.lost();
+        }
         if self.status == Status::Ending || !owes && (self.is_stream() || self.queued() == 0) {
             self.transport.farewell();
             return self.shut();
@@ -362,7 +379,7 @@ impl Visit<'_> {
     pub(super) fn note(&mut self, readiness: Readiness) {
         self.remember(readiness);
         if readiness.error && !self.wants_input() {
-            self.shut();
+            self.lost();
         } else {
             self.heed_fin();
         }

@@ -20,6 +20,7 @@ mod event;
 pub(crate) mod handshake;
 mod http;
 pub(crate) mod id;
+mod input;
 mod lifecycle;
 mod own;
 mod pipe;

@@ -239,7 +239,7 @@ impl Visit<'_> {
     fn broken(&mut self, error: &io::Error) {
         match error.kind() {
             io::ErrorKind::InvalidData if self.status != Status::Ending => self.fail(error.to_string().into()),
-            _ => self.shut(),
+            _ => self.lost(),
         }
     }
 

@@ -172,6 +172,10 @@ impl Driver for Switched {
         self.to.codec()
     }
 
+    fn open(&self, key: Key, host: &str, uri: &str, time: u64) {
+        self.to.open(key, host, uri, time);
+    }
+
     fn worker(&self) -> Key {
         self.to.worker()
     }

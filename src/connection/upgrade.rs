@@ -10,7 +10,7 @@ use super::deadline::NEVER;
 use super::driver::{Driver, Handlers};
 use super::state::{Flags, Visit, state, visit};
 use super::status::{SendStatus, Status};
-use super::{TcpConnection, along, driver, id, pipe, write};
+use super::{TcpConnection, along, id, input, pipe, write};
 use crate::callback;
 use crate::protocols::http::{Http, Request};
 use crate::protocols::{Codec, Encode as _, Encoded, Limits, Pace};
@@ -104,7 +104,7 @@ impl TcpConnection<Http> {
         let limits = to.as_ref().map_or(Limits::of_size(0), |to| to.limits());
         let origin = request.origin();
         let ticket = origin.ticket;
-        let is_own = origin == driver::origin(self.key, ticket) && (self.ticket == 0 || self.ticket == ticket);
+        let is_own = origin == input::origin(self.key, ticket) && (self.ticket == 0 || self.ticket == ticket);
         let mut result = Err(UpgradeError::NotWaiting);
         let status = write::transmit(self.key, self.ticket, write::Limit::Ignore, |http: &mut Http, output| {
             if is_own && http.may_switch(ticket) {

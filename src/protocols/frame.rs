@@ -28,6 +28,7 @@ impl sealed::Sealed for Frame {}
 impl Codec for Frame {
     type Message = Vec<u8>;
     type Signal = Infallible;
+    type Setup = ();
 
     const SCHEME: &'static str = "frame";
 

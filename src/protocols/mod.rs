@@ -47,6 +47,10 @@ pub trait Codec: sealed::Sealed + Default + 'static {
     #[doc(hidden)]
     type Signal: Signal;
 
+    /// What a client of it can be told before it connects; `()` for nothing.
+    #[doc(hidden)]
+    type Setup: Default + 'static;
+
     /// The scheme of a worker's address, before `://`.
     const SCHEME: &'static str;
 
@@ -107,6 +111,11 @@ pub trait Codec: sealed::Sealed + Default + 'static {
     fn begin(&mut self) -> Option<Self::Signal> {
         None
     }
+
+    /// A connection that the app has made itself is there, and its `on_connect` has run: the codec may speak first, to this
+    /// host and about this URI.
+    #[doc(hidden)]
+    fn open(&mut self, _setup: &Self::Setup, _host: &str, _uri: &str, _output: &mut Output<'_>) {}
 
     /// What it waits for.
     #[doc(hidden)]
@@ -399,6 +408,8 @@ pub enum Pace {
     Body,
     /// To begin with the next message, or not.
     Between,
+    /// To answer the first that we have said.
+    Greet,
     /// To read what was sent.
     Write,
     /// To say goodbye, as we have done. What it says until then is for the codec alone.

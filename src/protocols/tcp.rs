@@ -22,6 +22,7 @@ impl sealed::Sealed for Tcp {}
 impl Codec for Tcp {
     type Message = Vec<u8>;
     type Signal = Infallible;
+    type Setup = ();
 
     const SCHEME: &'static str = "tcp";
 

@@ -32,6 +32,7 @@ impl sealed::Sealed for Text {}
 impl Codec for Text {
     type Message = String;
     type Signal = Infallible;
+    type Setup = ();
 
     const SCHEME: &'static str = "text";
     const ALIKE: bool = true;

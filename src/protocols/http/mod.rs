@@ -122,6 +122,7 @@ impl sealed::Sealed for Http {}
 impl Codec for Http {
     type Message = Request;
     type Signal = Infallible;
+    type Setup = ();
 
     const SCHEME: &'static str = "http";
     const ALIKE: bool = true;

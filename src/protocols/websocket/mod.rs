@@ -127,6 +127,7 @@ impl sealed::Sealed for Websocket {}
 impl Codec for Websocket {
     type Message = Message;
     type Signal = WebsocketSignal;
+    type Setup = ();
 
     const SCHEME: &'static str = "websocket";
     const TALKS: bool = true;
