@@ -98,6 +98,8 @@ pub use protocols::tcp::Tcp;
 pub use protocols::text::Text;
 #[cfg(feature = "deflate")]
 pub use protocols::websocket::Deflate;
+#[doc(hidden)]
+pub use protocols::websocket::EitherSide;
 pub use protocols::websocket::{Message, Websocket, WebsocketType};
 pub use protocols::{Codec, Encode, Encoded, Protocol};
 pub use reactor::LoopError;

@@ -365,7 +365,7 @@ pub mod bench {
     impl Default for Conversation {
         fn default() -> Self {
             // As on the thread of a loop.
-            protocols::open();
+            protocols::open(|_| {});
             Self { codec: Http::default(), queue: Outbound::default(), ticket: 0 }
         }
     }

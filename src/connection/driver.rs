@@ -277,13 +277,14 @@ impl<P: Codec> Driver for Handlers<P> {
                 _ => codec.receive(bytes.get(done..).unwrap_or_default(), &limits, &mut output),
             };
             length = 0;
-            let (ends, holds) = (P::TALKS && output.after != After::Stay, P::TALKS && output.hold);
+            let after = if P::TALKS { output.after } else { After::Stay };
+            let holds = P::TALKS && output.hold;
             let ticket = codec.ticket();
             let heard = matches!(step, Step::Message { .. }) || P::TALKS && codec.stance().pace == Pace::Talk;
             let has_own = visit(key, |visit| visit.check_in_input(codec, outbound, heard)) == Some(true);
             match step {
-                Step::More { .. } if ends => {
-                    visit(key, |visit| visit.end());
+                Step::More { .. } if after != After::Stay => {
+                    visit(key, |visit| visit.end_after(after));
                     return Fed::up_to(bytes.len());
                 }
                 Step::More { consumed } => {
@@ -311,8 +312,8 @@ impl<P: Codec> Driver for Handlers<P> {
                 Step::Signal { consumed, mut signal } => {
                     done += consumed;
                     signal.stamp(origin(key, ticket));
-                    if ends {
-                        visit(key, |visit| visit.end());
+                    if after != After::Stay {
+                        visit(key, |visit| visit.end_after(after));
                     }
                     self.deliver_signal(key, signal);
                 }

@@ -24,6 +24,7 @@ use super::switched::Switched;
 use super::write::{self, Flushed};
 use super::{defaults, id, pipe, read, tally};
 use crate::callback;
+use crate::protocols::output::After;
 use crate::protocols::{self, Pace};
 use crate::reactor::{self, Deferred, Handler, Key, Kind};
 use crate::transport::{Readiness, Transport};
@@ -37,7 +38,12 @@ const HUNG_UP: &str = "the server has closed before it answered the handshake";
 
 /// Tells the loop who handles connections.
 pub(crate) fn install() {
-    protocols::open();
+    protocols::open(|bytes| {
+        if let Err(error) = reactor::get().random.fill(bytes) {
+            // What is drawn then can be guessed, as that of many other programs.
+            log::error!("the system has no random bytes: {error}");
+        }
+    });
     reactor::get().set_handler(Kind::Connection, Handler { ready: read::ready, flush: write::flush_touched });
 }
 
@@ -307,6 +313,17 @@ impl Visit<'_> {
             let linger = self.extra.as_ref().and_then(|extra| extra.linger);
             let linger = linger.unwrap_or_else(defaults::linger);
             self.expire_after(linger, |connection| connection.status == Status::Ending);
+        }
+    }
+
+    /// The codec has said its last.
+    #[cold]
+    pub(super) fn end_after(&mut self, after: After) {
+        match after {
+            // What is queued leaves with the batch that this is part of.
+            After::Part if self.status == Status::Established => self.status = Status::Closing,
+            After::Part => {}
+            _ => self.end(),
         }
     }
 

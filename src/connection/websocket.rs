@@ -6,10 +6,12 @@ use super::{TcpConnection, lifecycle, write};
 use crate::callback::{CallbackResult, Site};
 use crate::protocols::Encoded;
 use crate::protocols::http::Request;
-use crate::protocols::websocket::{Websocket, WebsocketSignal, WebsocketType};
+use crate::protocols::websocket::{EitherSide, Websocket, WebsocketSignal, WebsocketType};
 
 /// # WebSocket
-impl TcpConnection<Websocket> {
+///
+/// Of a worker's connection, and of a client's.
+impl<P: EitherSide> TcpConnection<P> {
     /// Closes with a code and a reason, which the peer is told: 1000 to 1003, 1007 to 1014, or one of your own from 3000
     /// to 4999. What was sent before leaves first. The reason is cut to 123 bytes; a code that may not be sent becomes
     /// 1011 and is logged.
@@ -25,7 +27,7 @@ impl TcpConnection<Websocket> {
     /// ```
     #[doc(alias = "close")]
     pub fn close_with_code(self, code: u16, reason: &str) {
-        write::transmit(self.key, 0, write::Limit::Ignore, |codec: &mut Websocket, output| {
+        write::transmit(self.key, 0, write::Limit::Ignore, |codec: &mut P, output| {
             codec.close(code, reason, output);
             Encoded::Done
         });
@@ -45,7 +47,7 @@ impl TcpConnection<Websocket> {
     pub fn ping(self, payload: impl AsRef<[u8]>) -> SendStatus {
         // User code: before anything is taken out.
         let payload = payload.as_ref();
-        write::transmit(self.key, 0, write::Limit::Ignore, |codec: &mut Websocket, output| codec.ping(payload, output))
+        write::transmit(self.key, 0, write::Limit::Ignore, |codec: &mut P, output| codec.ping(payload, output))
     }
 
     /// Sets what `send` makes of text and bytes from here on: PHP's `$connection->websocketType`. A
@@ -58,7 +60,7 @@ impl TcpConnection<Websocket> {
     /// ```
     #[doc(alias = "websocketType")]
     pub fn set_websocket_type(self, kind: WebsocketType) {
-        write::transmit(self.key, 0, write::Limit::Ignore, |codec: &mut Websocket, _output| {
+        write::transmit(self.key, 0, write::Limit::Ignore, |codec: &mut P, _output| {
             codec.set_type(kind);
             Encoded::Done
         });

@@ -207,7 +207,7 @@ impl Visit<'_> {
             }
         }
         match after {
-            After::Stay => {}
+            After::Stay | After::Part => {}
             After::Close => self.status = Status::Closing,
             After::End => {
                 self.end();

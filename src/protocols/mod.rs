@@ -11,6 +11,7 @@
 
 pub(crate) mod base64;
 pub(crate) mod broadcast;
+mod chance;
 pub(crate) mod custom;
 pub(crate) mod datagram;
 #[cfg(test)]
@@ -466,9 +467,10 @@ impl Limits {
     }
 }
 
-/// A loop begins on this thread: from now on it keeps what later messages can use again.
-pub(crate) fn open() {
+/// A loop begins on this thread: from now on it keeps what later messages can use again, and has random bytes from there.
+pub(crate) fn open(random: chance::Source) {
     reuse::set_keeps(true);
+    chance::set_source(random);
 }
 
 /// The loop has ended: frees what the thread keeps.
@@ -476,6 +478,7 @@ pub(crate) fn clear() {
     reuse::set_keeps(false);
     http::clear();
     websocket::clear();
+    chance::clear();
     pool::clear();
     warm::clear();
 }

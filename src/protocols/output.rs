@@ -72,6 +72,8 @@ pub(crate) enum After {
     Close,
     /// The peer is still sending: it is told that this was all, and heard out.
     End,
+    /// The peer closes, having been told all.
+    Part,
 }
 
 impl<'a> Output<'a> {

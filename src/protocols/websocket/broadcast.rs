@@ -6,8 +6,9 @@
 use std::sync::Arc;
 
 use super::deflate::{self, Agreed, History};
-use super::frame::{Opcode, push_head};
-use super::{Message, Phase, Websocket};
+use super::frame::{self, Opcode};
+use super::talk::{Phase, Talk};
+use super::{Message, Server};
 use crate::protocols::pool;
 
 /// A message and its frames.
@@ -30,7 +31,7 @@ impl Frames {
     }
 
     pub(super) fn of_message(message: Message) -> Self {
-        let opcode = if message.is_text() { Opcode::Text } else { Opcode::Binary };
+        let opcode = Opcode::of_message(&message);
         Self { is_message: true, ..Self::new(opcode, message.into_bytes()) }
     }
 
@@ -64,14 +65,13 @@ impl Frames {
 
 fn frame(opcode: Opcode, compressed: bool, payload: &[u8]) -> Arc<[u8]> {
     let mut frame = pool::take();
-    push_head(&mut frame, opcode, compressed, payload.len());
-    frame.extend_from_slice(payload);
+    frame::push::<Server>(&mut frame, opcode, compressed, payload);
     let shared = Arc::from(frame.as_slice());
     pool::give(frame);
     shared
 }
 
-impl Websocket {
+impl Talk<Server> {
     /// The frame that this connection can be sent, once its handshake is done.
     #[inline]
     pub(super) fn frame_of<'a>(&mut self, frames: &'a mut Frames) -> Option<&'a Arc<[u8]>> {

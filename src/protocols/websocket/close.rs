@@ -1,10 +1,11 @@
 //! Closing: status codes (RFC 6455 §7.4), the payload of a Close frame, and what a peer can be blamed for.
 
-use super::frame::{CONTROL_LIMIT, Opcode, push_head};
+use super::frame::{self, CONTROL_LIMIT, Opcode};
+use super::talk::Role;
 
 /// All is well.
 pub(super) const NORMAL: u16 = 1000;
-/// The server stops.
+/// The process stops.
 pub(super) const GOING_AWAY: u16 = 1001;
 const PROTOCOL_ERROR: u16 = 1002;
 /// What `on_websocket_close` is told when there is no code. It never travels.
@@ -63,10 +64,10 @@ impl<'a> Farewell<'a> {
     }
 
     /// Appends the answer: the same code.
-    pub(super) fn push_answer(self, bytes: &mut Vec<u8>) {
+    pub(super) fn push_answer<R: Role>(self, bytes: &mut Vec<u8>) {
         match self.code {
-            Some(code) => push(bytes, code, ""),
-            None => push_head(bytes, Opcode::Close, false, 0),
+            Some(code) => push::<R>(bytes, code, ""),
+            None => frame::push::<R>(bytes, Opcode::Close, false, b""),
         }
     }
 }
@@ -77,16 +78,16 @@ pub(super) fn may_travel(code: u16) -> bool {
 }
 
 /// Appends a Close frame. The reason is cut to what fits, between two characters.
-pub(super) fn push(bytes: &mut Vec<u8>, code: u16, reason: &str) {
+pub(super) fn push<R: Role>(bytes: &mut Vec<u8>, code: u16, reason: &str) {
     let room = reason.len().min(CONTROL_LIMIT - size_of::<u16>());
     let reason = (0..=room).rev().find_map(|end| reason.get(..end)).unwrap_or_default();
-    push_head(bytes, Opcode::Close, false, size_of::<u16>() + reason.len());
-    bytes.extend_from_slice(&code.to_be_bytes());
-    bytes.extend_from_slice(reason.as_bytes());
+    let payload = [&code.to_be_bytes(), reason.as_bytes()].concat();
+    frame::push::<R>(bytes, Opcode::Close, false, &payload);
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::Server;
     use super::*;
 
     #[test]
@@ -109,7 +110,7 @@ mod tests {
         ] {
             let farewell = Farewell::parse(payload).unwrap();
             let mut bytes = Vec::new();
-            farewell.push_answer(&mut bytes);
+            farewell.push_answer::<Server>(&mut bytes);
             assert_eq!((farewell.code(), bytes.as_slice()), (code, answer));
         }
         assert_eq!(Farewell::parse(b"\x03\xe9gone").unwrap().reason, "gone");
@@ -120,7 +121,7 @@ mod tests {
     #[test]
     fn a_reason_that_is_too_long_is_cut_between_characters() {
         let mut bytes = Vec::new();
-        push(&mut bytes, 1000, &"\u{20ac}".repeat(100));
+        push::<Server>(&mut bytes, 1000, &"\u{20ac}".repeat(100));
         assert_eq!((bytes.len(), bytes[1]), (2 + 2 + 41 * 3, 125));
         assert!(std::str::from_utf8(&bytes[4..]).is_ok());
     }

@@ -1,13 +1,13 @@
 //! Messages out: which opcode, compressed or not, and what is sent before the handshake is done.
 
 use super::close;
-use super::frame::{CONTROL_LIMIT, Opcode, push_head};
-use super::frames::push_control;
-use super::{Frames, Message, NOT_ASKED, Phase, Websocket, WebsocketType, deflate};
+use super::frame::{self, CONTROL_LIMIT, Opcode, push_head};
+use super::talk::{Phase, Role, Talk};
+use super::{Frames, Message, NOT_ASKED, Websocket, WebsocketType, deflate, mask};
 use crate::protocols::broadcast::Editions;
 use crate::protocols::http::Response;
 use crate::protocols::output::Output;
-use crate::protocols::{Encode, Encoded, pool};
+use crate::protocols::{Codec, Encode, Encoded, pool};
 
 /// What is sent before the handshake is done is kept up to this many bytes.
 const EARLY_LIMIT: usize = 1024 * 1024;
@@ -17,82 +17,91 @@ const CLOSED: Encoded = Encoded::Stray("the WebSocket is closed");
 const NOT_TEXT: Encoded = Encoded::Stray("bytes that are not UTF-8 cannot be sent as text");
 const LONG_CONTROL: Encoded = Encoded::Stray("a Ping or Pong has at most 125 bytes");
 
+/// A WebSocket of either side, as its connection knows it.
+pub trait EitherSide: Codec {
+    /// Closes with a code and a reason.
+    fn close(&mut self, code: u16, reason: &str, output: &mut Output<'_>);
+
+    /// Sends a Ping.
+    fn ping(&mut self, payload: &[u8], output: &mut Output<'_>) -> Encoded;
+
+    /// Sets what text and bytes are sent as.
+    fn set_type(&mut self, kind: WebsocketType);
+}
+
+/// What both sides send alike.
+macro_rules! both {
+    ($($codec:ident)*) => {$(
+        encode! { $codec: encode_lent Text AsRef::<[u8]>::as_ref => &str, &String; }
+        encode! { $codec: encode_lent Binary AsRef::<[u8]>::as_ref => &[u8], &Vec<u8>; }
+        encode! { $codec: encode_owned Text String::into_bytes => String; }
+        encode! { $codec: encode_owned Binary Vec::from => Vec<u8>; }
+
+        impl<const N: usize> Encode<&[u8; N]> for $codec {
+            fn encode(&mut self, message: &[u8; N], output: &mut Output<'_>) -> Encoded {
+                self.talk.encode_lent(Opcode::Binary, message, output)
+            }
+
+            fn editions(message: &[u8; N]) -> Editions {
+                Editions::frames(Frames::new(Opcode::Binary, message.to_vec()))
+            }
+        }
+
+        /// A message goes out as what it is, whatever the connection's type.
+        impl Encode<Message> for $codec {
+            #[inline]
+            fn encode(&mut self, message: Message, output: &mut Output<'_>) -> Encoded {
+                let opcode = Opcode::of_message(&message);
+                self.talk.push_owned(opcode, message.into_bytes(), output)
+            }
+
+            fn editions(message: Message) -> Editions {
+                Editions::frames(Frames::of_message(message))
+            }
+        }
+
+        impl Encode<&Message> for $codec {
+            fn encode(&mut self, message: &Message, output: &mut Output<'_>) -> Encoded {
+                self.talk.push_lent(Opcode::of_message(message), message, output)
+            }
+
+            fn editions(message: &Message) -> Editions {
+                Editions::frames(Frames::of_message(message.clone()))
+            }
+        }
+
+        impl EitherSide for $codec {
+            fn close(&mut self, code: u16, reason: &str, output: &mut Output<'_>) {
+                self.talk.close(code, reason, output);
+            }
+
+            fn ping(&mut self, payload: &[u8], output: &mut Output<'_>) -> Encoded {
+                self.talk.ping(payload, output)
+            }
+
+            fn set_type(&mut self, kind: WebsocketType) {
+                self.talk.kind = kind;
+            }
+        }
+    )*};
+}
+
 macro_rules! encode {
-    ($($opcode:ident: $($message:ty),*;)*) => {$($(
-        impl Encode<$message> for Websocket {
+    ($codec:ident: $how:ident $opcode:ident $bytes:path => $($message:ty),*;) => {$(
+        impl Encode<$message> for $codec {
             #[inline]
             fn encode(&mut self, message: $message, output: &mut Output<'_>) -> Encoded {
-                self.encode_lent(Opcode::$opcode, message.as_ref(), output)
+                self.talk.$how(Opcode::$opcode, $bytes(message), output)
             }
 
             fn editions(message: $message) -> Editions {
-                let bytes: &[u8] = message.as_ref();
-                Editions::frames(Frames::new(Opcode::$opcode, bytes.to_vec()))
+                Editions::frames(Frames::new(Opcode::$opcode, Vec::from($bytes(message))))
             }
         }
-    )*)*};
+    )*};
 }
 
-encode! {
-    Text: &str, &String;
-    Binary: &[u8], &Vec<u8>;
-}
-
-impl<const N: usize> Encode<&[u8; N]> for Websocket {
-    fn encode(&mut self, message: &[u8; N], output: &mut Output<'_>) -> Encoded {
-        self.encode_lent(Opcode::Binary, message, output)
-    }
-
-    fn editions(message: &[u8; N]) -> Editions {
-        Editions::frames(Frames::new(Opcode::Binary, message.to_vec()))
-    }
-}
-
-impl Encode<String> for Websocket {
-    fn encode(&mut self, message: String, output: &mut Output<'_>) -> Encoded {
-        self.encode_owned(Opcode::Text, message.into_bytes(), output)
-    }
-
-    fn editions(message: String) -> Editions {
-        Editions::frames(Frames::new(Opcode::Text, message.into_bytes()))
-    }
-}
-
-impl Encode<Vec<u8>> for Websocket {
-    fn encode(&mut self, message: Vec<u8>, output: &mut Output<'_>) -> Encoded {
-        self.encode_owned(Opcode::Binary, message, output)
-    }
-
-    fn editions(message: Vec<u8>) -> Editions {
-        Editions::frames(Frames::new(Opcode::Binary, message))
-    }
-}
-
-/// A message goes out as what it is, whatever the connection's type.
-impl Encode<Message> for Websocket {
-    #[inline]
-    fn encode(&mut self, message: Message, output: &mut Output<'_>) -> Encoded {
-        match message {
-            Message::Text(text) => self.push_owned(Opcode::Text, text.into_bytes(), output),
-            Message::Binary(bytes) => self.push_owned(Opcode::Binary, bytes, output),
-        }
-    }
-
-    fn editions(message: Message) -> Editions {
-        Editions::frames(Frames::of_message(message))
-    }
-}
-
-impl Encode<&Message> for Websocket {
-    fn encode(&mut self, message: &Message, output: &mut Output<'_>) -> Encoded {
-        let opcode = if message.is_text() { Opcode::Text } else { Opcode::Binary };
-        self.push_lent(opcode, message, output)
-    }
-
-    fn editions(message: &Message) -> Editions {
-        Editions::frames(Frames::of_message(message.clone()))
-    }
-}
+both! { Websocket }
 
 /// The answer to the handshake: 101 lets the client in, with these headers; anything else is said instead.
 impl Encode<Response> for Websocket {
@@ -111,7 +120,7 @@ impl Encode<&Response> for Websocket {
     }
 }
 
-impl Websocket {
+impl<R: Role> Talk<R> {
     fn encode_lent(&mut self, opcode: Opcode, message: &[u8], output: &mut Output<'_>) -> Encoded {
         match self.opcode(opcode, message) {
             Some(opcode) => self.push_lent(opcode, message, output),
@@ -142,19 +151,19 @@ impl Websocket {
         if let Some(encoded) = self.push_otherwise(opcode, message, output) {
             return encoded;
         }
-        let mut tail = output.tail();
-        push_head(&mut tail, opcode, false, message.len());
-        tail.extend_from_slice(message);
+        frame::push::<R>(&mut output.tail(), opcode, false, message);
         Encoded::Done
     }
 
     #[inline]
-    fn push_owned(&mut self, opcode: Opcode, message: Vec<u8>, output: &mut Output<'_>) -> Encoded {
+    fn push_owned(&mut self, opcode: Opcode, mut message: Vec<u8>, output: &mut Output<'_>) -> Encoded {
         if let Some(encoded) = self.push_otherwise(opcode, &message, output) {
             pool::give(message);
             return encoded;
         }
-        push_head(&mut output.tail(), opcode, false, message.len());
+        if let Some(mask) = push_head::<R>(&mut output.tail(), opcode, false, message.len()) {
+            mask::apply(&mut message, mask);
+        }
         output.owned(message);
         Encoded::Done
     }
@@ -165,7 +174,7 @@ impl Websocket {
         match self.phase {
             Phase::Open if self.agreed.is_none_or(|agreed| !agreed.compresses(message.len())) => None,
             Phase::Open => self.push_compressed(opcode, message, output),
-            Phase::Handshake(_) => Some(self.keep(opcode, message)),
+            Phase::Opening => Some(self.keep(opcode, message)),
             Phase::Parting | Phase::Over => Some(CLOSED),
         }
     }
@@ -177,7 +186,9 @@ impl Websocket {
         let smaller = deflate::compress(message, agreed, &mut self.rest().history, &mut compressed);
         self.tidy();
         if smaller {
-            push_head(&mut output.tail(), opcode, true, compressed.len());
+            if let Some(mask) = push_head::<R>(&mut output.tail(), opcode, true, compressed.len()) {
+                mask::apply(&mut compressed, mask);
+            }
             // Room was made for the whole message.
             compressed.shrink_to(compressed.len() * 2);
             output.owned(compressed);
@@ -193,26 +204,25 @@ impl Websocket {
         if early.len() >= EARLY_LIMIT {
             return TOO_EARLY;
         }
-        push_head(early, opcode, false, message.len());
-        early.extend_from_slice(message);
+        frame::push::<R>(early, opcode, false, message);
         Encoded::Kept
     }
 
     /// Sends a Ping.
-    pub(crate) fn ping(&self, payload: &[u8], output: &mut Output<'_>) -> Encoded {
+    pub(super) fn ping(&self, payload: &[u8], output: &mut Output<'_>) -> Encoded {
         match self.phase {
             Phase::Open if payload.len() > CONTROL_LIMIT => LONG_CONTROL,
             Phase::Open => {
-                push_control(Opcode::Ping, payload, output);
+                frame::push::<R>(&mut output.tail(), Opcode::Ping, false, payload);
                 Encoded::Done
             }
-            Phase::Handshake(_) => NOT_OPEN,
+            Phase::Opening => NOT_OPEN,
             Phase::Parting | Phase::Over => CLOSED,
         }
     }
 
     /// Closes with a code and a reason.
-    pub(crate) fn close(&mut self, code: u16, reason: &str, output: &mut Output<'_>) {
+    pub(super) fn close(&mut self, code: u16, reason: &str, output: &mut Output<'_>) {
         let code = if close::may_travel(code) {
             code
         } else {

@@ -1,8 +1,12 @@
-//! The heads of frames (RFC 6455 §5.2): read as a server, written as a server.
+//! Frames as such (RFC 6455 §5.2): their heads, read and written, and their masks.
 //!
 //! Invariant: what one frame alone can be blamed for is found here, as soon as the byte that shows it is there.
 
+use super::Message;
 use super::close::Fault;
+use super::mask;
+use super::talk::Role;
+use crate::protocols::chance;
 
 /// What a frame is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +29,7 @@ const RSV1: u8 = 0x40;
 const RSV2_AND_3: u8 = 0x30;
 const MASKED: u8 = 0x80;
 
-/// The head of a frame from a client.
+/// The head of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Header {
     pub(super) opcode: Opcode,
@@ -33,6 +37,7 @@ pub(super) struct Header {
     pub(super) compressed: bool,
     /// Of the payload, in bytes.
     pub(super) length: u64,
+    /// Zeros where there is none.
     pub(super) mask: [u8; 4],
     /// How long the head itself is.
     pub(super) size: usize,
@@ -44,6 +49,10 @@ impl Opcode {
         [Continuation, Text, Binary, Close, Ping, Pong].into_iter().find(|opcode| *opcode as u8 == bits)
     }
 
+    pub(super) fn of_message(message: &Message) -> Self {
+        if message.is_text() { Self::Text } else { Self::Binary }
+    }
+
     #[inline]
     pub(super) fn is_control(self) -> bool {
         self as u8 & 0x8 != 0
@@ -51,9 +60,10 @@ impl Opcode {
 }
 
 impl Header {
-    /// The head at the start of `input`; `None` while it is not complete. Without an extension, no message is compressed.
+    /// The head at the start of `input`, which the other side has sent; `None` while it is not complete. Without an
+    /// extension, no message is compressed.
     #[inline]
-    pub(super) fn parse(input: &[u8], extension: bool) -> Result<Option<Self>, Fault> {
+    pub(super) fn parse<R: Role>(input: &[u8], extension: bool) -> Result<Option<Self>, Fault> {
         let [first, rest @ ..] = input else { return Ok(None) };
         if first & RSV2_AND_3 != 0 {
             return Err(Fault::protocol("a reserved bit is set"));
@@ -67,16 +77,22 @@ impl Header {
             return Err(Fault::protocol("RSV1 where nothing gives it a meaning"));
         }
         let [second, rest @ ..] = rest else { return Ok(None) };
-        if second & MASKED == 0 {
-            return Err(Fault::protocol("a frame without a mask"));
+        match second & MASKED {
+            0 if !R::MASKS => return Err(Fault::protocol("a frame without a mask")),
+            MASKED if R::MASKS => return Err(Fault::protocol("a frame with a mask")),
+            _ => {}
         }
         let short = second & !MASKED;
         if opcode.is_control() && usize::from(short) > CONTROL_LIMIT {
             return Err(Fault::protocol("a control frame of more than 125 bytes"));
         }
         let Some((length, rest)) = length(short, rest)? else { return Ok(None) };
+        let size = input.len() - rest.len();
+        if R::MASKS {
+            return Ok(Some(Self { opcode, fin, compressed, length, mask: [0; 4], size }));
+        }
         let Some(mask) = rest.first_chunk() else { return Ok(None) };
-        Ok(Some(Self { opcode, fin, compressed, length, mask: *mask, size: input.len() - rest.len() + mask.len() }))
+        Ok(Some(Self { opcode, fin, compressed, length, mask: *mask, size: size + mask.len() }))
     }
 }
 
@@ -103,26 +119,49 @@ fn length(short: u8, rest: &[u8]) -> Result<Option<(u64, &[u8])>, Fault> {
     }
 }
 
-/// Appends the head of a whole message or of a control frame, which is not masked.
+/// Appends the head of a whole message or of a control frame. Answers the mask that its payload is to have, if any.
 #[inline]
 #[allow(clippy::cast_possible_truncation)] // each length in the form that it fits
-pub(super) fn push_head(bytes: &mut Vec<u8>, opcode: Opcode, compressed: bool, length: usize) {
+pub(super) fn push_head<R: Role>(
+    bytes: &mut Vec<u8>,
+    opcode: Opcode,
+    compressed: bool,
+    length: usize,
+) -> Option<[u8; 4]> {
     let first = FIN | opcode as u8 | if compressed { RSV1 } else { 0 };
+    let masked = if R::MASKS { MASKED } else { 0 };
     match length {
-        0..126 => bytes.extend_from_slice(&[first, length as u8]),
+        0..126 => bytes.extend_from_slice(&[first, masked | length as u8]),
         126..0x1_0000 => {
             let [high, low] = (length as u16).to_be_bytes();
-            bytes.extend_from_slice(&[first, 126, high, low]);
+            bytes.extend_from_slice(&[first, masked | 126, high, low]);
         }
         _ => {
-            bytes.extend_from_slice(&[first, 127]);
+            bytes.extend_from_slice(&[first, masked | 127]);
             bytes.extend_from_slice(&(length as u64).to_be_bytes());
         }
+    }
+    R::MASKS.then(|| {
+        let mask = chance::draw();
+        bytes.extend_from_slice(&mask);
+        mask
+    })
+}
+
+/// Appends a whole message or a control frame.
+#[inline]
+pub(super) fn push<R: Role>(bytes: &mut Vec<u8>, opcode: Opcode, compressed: bool, payload: &[u8]) {
+    let mask = push_head::<R>(bytes, opcode, compressed, payload.len());
+    let start = bytes.len();
+    bytes.extend_from_slice(payload);
+    if let Some(mask) = mask {
+        mask::apply(bytes.get_mut(start..).unwrap_or_default(), mask);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::Server;
     use super::*;
 
     #[test]
@@ -137,9 +176,9 @@ mod tests {
         ] {
             let head = [&[0x81], form.as_slice(), &[1, 2, 3, 4]].concat();
             for cut in 0..head.len() {
-                assert_eq!(Header::parse(&head[..cut], true), Ok(None), "{length}, {cut} bytes");
+                assert_eq!(Header::parse::<Server>(&head[..cut], true), Ok(None), "{length}, {cut} bytes");
             }
-            let header = Header::parse(&[head.as_slice(), b"rest"].concat(), true).unwrap().unwrap();
+            let header = Header::parse::<Server>(&[head.as_slice(), b"rest"].concat(), true).unwrap().unwrap();
             assert_eq!((header.length, header.mask, header.size), (length, [1, 2, 3, 4], head.len()));
             assert!(header.fin && !header.compressed && header.opcode == Opcode::Text);
         }
@@ -149,7 +188,7 @@ mod tests {
     fn what_no_frame_may_be_is_refused_at_the_byte_that_shows_it() {
         let firsts = [0xb0, 0xa1, 0x91, 0x83, 0x84, 0x87, 0x8b, 0x8f, 0x08, 0x09, 0x0a, 0xc8, 0xc9, 0xc0, 0x40];
         for first in firsts {
-            assert!(Header::parse(&[first], true).is_err(), "{first:x}");
+            assert!(Header::parse::<Server>(&[first], true).is_err(), "{first:x}");
         }
         let longer: [&[u8]; 8] = [
             &[0x81, 0x00],
@@ -162,8 +201,8 @@ mod tests {
             &[0x81, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff],
         ];
         for head in longer {
-            assert!(Header::parse(head, true).is_err(), "{head:x?}");
-            assert_eq!(Header::parse(&head[..head.len() - 1], true), Ok(None), "{head:x?}");
+            assert!(Header::parse::<Server>(head, true).is_err(), "{head:x?}");
+            assert_eq!(Header::parse::<Server>(&head[..head.len() - 1], true), Ok(None), "{head:x?}");
         }
     }
 
@@ -177,11 +216,11 @@ mod tests {
             (0x1_0000, vec![0x82, 127, 0, 0, 0, 0, 0, 1, 0, 0]),
         ] {
             let mut head = Vec::new();
-            push_head(&mut head, Opcode::Binary, false, length);
+            push_head::<Server>(&mut head, Opcode::Binary, false, length);
             assert_eq!(head, expected);
         }
         let mut head = Vec::new();
-        push_head(&mut head, Opcode::Text, true, 1);
+        push_head::<Server>(&mut head, Opcode::Text, true, 1);
         assert_eq!(head, [0xc1, 1]);
     }
 }

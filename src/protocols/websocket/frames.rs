@@ -1,16 +1,18 @@
 //! Frames in: which may follow which, and what each of them does.
 
 use super::close::{Farewell, Fault};
-use super::frame::{Header, Opcode, push_head};
+use super::deflate::Agreed;
+use super::frame::{self, Header, Opcode};
 use super::incoming::{self, Incoming};
 use super::mask;
-use super::{Agreed, Message, Phase, Rest, Websocket, WebsocketSignal};
+use super::talk::{Phase, Role, Talk};
+use super::{Message, WebsocketSignal};
 use crate::protocols::output::{After, Output};
 use crate::protocols::{Limits, Step, pool};
 
 type Outcome = Result<Step<Message, WebsocketSignal>, Fault>;
 
-impl Websocket {
+impl<R: Role> Talk<R> {
     /// Takes frames up to the end of the next message, or to something else that the app is told.
     pub(super) fn receive_frames(&mut self, input: &[u8], limits: &Limits, output: &mut Output<'_>) -> Outcome {
         let limit = limits.max_package_size;
@@ -35,7 +37,7 @@ impl Websocket {
                 }
             }
             let rest = input.get(done..).unwrap_or_default();
-            let Some(header) = Header::parse(rest, self.agreed.is_some())? else {
+            let Some(header) = Header::parse::<R>(rest, self.agreed.is_some())? else {
                 return Ok(Step::More { consumed: done });
             };
             let payload = rest.get(header.size..).unwrap_or_default();
@@ -46,7 +48,7 @@ impl Websocket {
                 done += header.size + payload.len();
                 match self.control(header, payload, output)? {
                     Some(signal) => return Ok(Step::Signal { consumed: done, signal }),
-                    None if output.after == After::End => return Ok(Step::More { consumed: input.len() }),
+                    None if self.phase == Phase::Over => return Ok(Step::More { consumed: input.len() }),
                     None => continue,
                 }
             }
@@ -107,14 +109,6 @@ impl Websocket {
         Ok(message)
     }
 
-    /// Gives back the box of what a connection at rest has nothing of.
-    pub(super) fn tidy(&mut self) {
-        let is_empty = |rest: &mut Box<Rest>| {
-            rest.asked.is_none() && rest.early.is_empty() && rest.incoming.is_none() && rest.history.is_empty()
-        };
-        self.rest.take_if(is_empty);
-    }
-
     /// A control frame: answered at once, between the frames of a message or not.
     fn control(
         &mut self,
@@ -123,35 +117,32 @@ impl Websocket {
         output: &mut Output<'_>,
     ) -> Result<Option<WebsocketSignal>, Fault> {
         let mut bytes = payload.to_vec();
-        mask::unmask(&mut bytes, header.mask);
+        mask::apply(&mut bytes, header.mask);
         match (header.opcode, &self.phase) {
             (Opcode::Close, _) => self.farewell(&bytes, output),
             // Our Close was the last that we say.
             (_, Phase::Parting) => Ok(None),
             (Opcode::Ping, _) => {
-                push_control(Opcode::Pong, &bytes, output);
+                frame::push::<R>(&mut output.tail(), Opcode::Pong, false, &bytes);
                 Ok(Some(WebsocketSignal::Ping(bytes)))
             }
             _ => Ok(Some(WebsocketSignal::Pong(bytes))),
         }
     }
 
-    /// The peer closes: it is answered, unless this is its answer. The connection ends either way.
+    /// The peer closes: it is answered, unless this is its answer. The connection ends either way, the server's end first.
     fn farewell(&mut self, payload: &[u8], output: &mut Output<'_>) -> Result<Option<WebsocketSignal>, Fault> {
         let farewell = Farewell::parse(payload)?;
         let is_answer = matches!(self.phase, Phase::Parting);
         if !is_answer {
-            farewell.push_answer(&mut output.tail());
+            farewell.push_answer::<R>(&mut output.tail());
         }
         self.end();
-        output.after = After::End;
+        output.after = match (R::MASKS, is_answer) {
+            (false, _) => After::End,
+            (true, false) => After::Part,
+            (true, true) => After::Stay,
+        };
         Ok((!is_answer).then(|| WebsocketSignal::Close(farewell.code(), farewell.reason.to_owned())))
     }
-}
-
-/// Appends a control frame, of at most 125 bytes.
-pub(super) fn push_control(opcode: Opcode, payload: &[u8], output: &mut Output<'_>) {
-    let mut tail = output.tail();
-    push_head(&mut tail, opcode, false, payload.len());
-    tail.extend_from_slice(payload);
 }

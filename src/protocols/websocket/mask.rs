@@ -1,6 +1,7 @@
-//! Unmasking (RFC 6455 §5.3): payloads are copied out of the read buffer once and unmasked where they then lie.
+//! Masks (RFC 6455 §5.3): payloads are copied once, out of the read buffer or behind their heads, and mixed with the mask
+//! where they then lie.
 
-/// So many bytes are unmasked at a time: a few vector instructions.
+/// So many bytes are mixed at a time: a few vector instructions.
 const BLOCK: usize = 32;
 
 /// Appends a piece of a payload, unmasked, and turns the mask so that it fits what follows the piece.
@@ -8,13 +9,16 @@ const BLOCK: usize = 32;
 pub(super) fn append(bytes: &mut Vec<u8>, piece: &[u8], mask: &mut [u8; 4]) {
     let start = bytes.len();
     bytes.extend_from_slice(piece);
-    unmask(bytes.get_mut(start..).unwrap_or_default(), *mask);
-    mask.rotate_left(piece.len() % 4);
+    // What servers send has none.
+    if *mask != [0; 4] {
+        apply(bytes.get_mut(start..).unwrap_or_default(), *mask);
+        mask.rotate_left(piece.len() % 4);
+    }
 }
 
-/// Unmasks in place; applied twice, it masks.
+/// Masks in place, or unmasks what is masked.
 #[inline]
-pub(super) fn unmask(bytes: &mut [u8], mask: [u8; 4]) {
+pub(super) fn apply(bytes: &mut [u8], mask: [u8; 4]) {
     let mut pattern = [0; BLOCK];
     for word in pattern.as_chunks_mut().0 {
         *word = mask;

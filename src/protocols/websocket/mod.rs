@@ -1,18 +1,18 @@
-//! WebSocket on the server's side (RFC 6455), with compression (RFC 7692) when the feature `deflate` is on.
+//! WebSocket (RFC 6455), with compression (RFC 7692) when the feature `deflate` is on: the server's side.
 //!
 //! In scope: the handshake, frames both ways, control frames, closing. Out of scope: sockets, deadlines, who is told what.
+//! What follows the handshake is the same on both sides (`talk`).
 //!
 //! ```text
-//!                 request        101                     our Close              the peer's Close
-//!  Handshake(Http) ─────▶ asked ─────▶ Open ───────────────────────▶ Parting ─────────────────▶ Over
-//!   │ no handshake: 400 or 426  │       │ the peer's Close: answered with the same code ─────────▲
-//!   ▼                           ▼       │ the peer is at fault: 1002, 1007 or 1009 ──────────────┘
-//!  Over                       Over: the app refuses
+//!          request          101
+//!  Opening ──────▶ is asked ────▶ Open ─▶ ...
+//!   │ no handshake: 400 or 426 │
+//!   ▼                          ▼
+//!  Over                      Over: the app refuses
 //! ```
 //!
-//! Invariants: nothing but HTTP is sent before the 101 and nothing but frames after it; after our Close no frame is sent,
-//! and none is delivered; a connection between two messages without a compression context is eight bytes
-//! (`park`).
+//! Invariants: nothing but HTTP is sent before the 101 and nothing but frames after it; a connection between two messages
+//! without a compression context is eight bytes (`park`).
 
 mod broadcast;
 mod close;
@@ -29,21 +29,22 @@ mod incoming;
 mod mask;
 mod message;
 mod signal;
+mod talk;
 mod utf8;
 
 use super::broadcast::{Edition, Editions};
 use super::http::{Http, Request, Response};
 use super::output::{After, Output};
-use super::{Codec, Encode as _, Encoded, Leave, Limits, Pace, Stance, Step, sealed};
+use super::{Codec, Encode as _, Encoded, Leave, Limits, Stance, Step, sealed};
 pub(super) use broadcast::Frames;
-use deflate::{Agreed, History};
 use handshake::Asked;
-use incoming::Incoming;
+use talk::{Phase, Role, Talk};
 
 #[cfg(feature = "deflate")]
 pub use deflate::Deflate;
 #[cfg(not(feature = "deflate"))]
 pub(crate) use deflate::Deflate;
+pub use encode::EitherSide;
 pub use message::Message;
 pub(crate) use signal::WebsocketSignal;
 
@@ -65,13 +66,9 @@ pub(crate) use signal::WebsocketSignal;
 /// [`close`]: crate::TcpConnection::close
 #[derive(Debug, Default)]
 pub struct Websocket {
-    phase: Phase,
-    kind: WebsocketType,
-    /// A Ping of ours is out, and nothing was heard since.
-    probed: bool,
-    agreed: Option<Agreed>,
-    /// What a connection between two messages mostly has nothing of.
-    rest: Option<Box<Rest>>,
+    /// Until the answer to the handshake is out.
+    http: Http,
+    talk: Talk<Server>,
 }
 
 /// What `send` makes of text and bytes: PHP's `$connection->websocketType`.
@@ -94,32 +91,21 @@ pub enum WebsocketType {
     Binary,
 }
 
-#[derive(Debug)]
-enum Phase {
-    /// HTTP, until the answer to the request is out.
-    Handshake(Http),
-    Open,
-    /// Our Close is out, the peer's is to come.
-    Parting,
-    Over,
-}
-
-impl Default for Phase {
-    fn default() -> Self {
-        Self::Handshake(Http::default())
-    }
-}
-
+/// The server's side.
 #[derive(Debug, Default)]
-struct Rest {
-    /// A handshake that waits for its answer.
-    asked: Option<Asked>,
+struct Server;
+
+impl Role for Server {
+    const MASKS: bool = false;
+    type Opening = Asking;
+}
+
+/// A handshake that waits for its answer.
+#[derive(Debug)]
+struct Asking {
+    asked: Asked,
     /// Its request, when the app is still to be told of it.
     request: Option<Request>,
-    /// Frames that wait for it.
-    early: Vec<u8>,
-    incoming: Option<Incoming>,
-    history: History,
 }
 
 impl sealed::Sealed for Websocket {}
@@ -134,32 +120,22 @@ impl Codec for Websocket {
     const ALIKE: bool = true;
 
     fn receive(&mut self, input: &[u8], limits: &Limits, output: &mut Output<'_>) -> Step<Message, WebsocketSignal> {
-        self.probed = false;
-        let result = match self.phase {
-            Phase::Handshake(_) => return self.receive_handshake(input, limits, output),
-            Phase::Open | Phase::Parting => self.receive_frames(input, limits, output),
-            Phase::Over => Ok(Step::More { consumed: input.len() }),
-        };
-        result.unwrap_or_else(|fault| {
-            self.part(fault.code, fault.reason, output);
-            self.end();
-            Step::Refused(fault.reason)
-        })
+        match self.talk.phase {
+            Phase::Opening => self.receive_handshake(input, limits, output),
+            _ => self.talk.receive(input, limits, output),
+        }
     }
 
     #[inline]
     fn stance(&self) -> Stance {
-        match &self.phase {
-            Phase::Handshake(http) => http.stance(),
-            Phase::Open if self.probed => Stance { ready: true, owes: false, pace: Pace::Reply },
-            Phase::Open => Stance { ready: true, owes: false, pace: Pace::Talk },
-            Phase::Over => Stance { ready: true, owes: false, pace: Pace::Answer },
-            Phase::Parting => Stance { ready: true, owes: false, pace: Pace::Farewell },
+        match self.talk.phase {
+            Phase::Opening => self.http.stance(),
+            _ => self.talk.stance(),
         }
     }
 
     fn ticket(&self) -> u32 {
-        if let Phase::Handshake(http) = &self.phase { http.ticket() } else { 0 }
+        if self.talk.phase == Phase::Opening { self.http.ticket() } else { 0 }
     }
 
     /// The handshake goes on as if its request had just come in here; the app is told once its callback is back.
@@ -171,14 +147,13 @@ impl Codec for Websocket {
         _output: &mut Output<'_>,
     ) -> Result<(), Response> {
         let asked = handshake::examine(&request, limits.deflate)?;
-        let rest = Rest { asked: Some(asked), request: Some(request), ..Rest::default() };
-        self.phase = Phase::Handshake(std::mem::take(http));
-        self.rest = Some(Box::new(rest));
+        self.http = std::mem::take(http);
+        self.talk.rest().opening = Some(Asking { asked, request: Some(request) });
         Ok(())
     }
 
     fn begin(&mut self) -> Option<WebsocketSignal> {
-        Some(WebsocketSignal::Connect(self.rest.as_mut()?.request.take()?))
+        Some(WebsocketSignal::Connect(self.asking()?.request.take()?))
     }
 
     /// Lets a client in that nobody has refused.
@@ -187,7 +162,7 @@ impl Codec for Websocket {
         if self.is_asked() {
             self.accept(None, output);
         }
-        match self.phase {
+        match self.talk.phase {
             Phase::Open => Some(WebsocketSignal::Connected(request)),
             // It was refused with raw bytes.
             _ => {
@@ -198,7 +173,7 @@ impl Codec for Websocket {
     }
 
     fn encode_raw(&mut self, bytes: &[u8], output: &mut Output<'_>) -> Encoded {
-        if let Phase::Handshake(_) = self.phase {
+        if self.talk.phase == Phase::Opening {
             if !self.is_asked() {
                 return NOT_ASKED;
             }
@@ -210,18 +185,16 @@ impl Codec for Websocket {
 
     #[inline]
     fn edition<'a>(&mut self, editions: &'a mut Editions) -> Option<Edition<'a>> {
-        let frame = self.frame_of(editions.as_frames()?)?;
+        let frame = self.talk.frame_of(editions.as_frames()?)?;
         Some((frame, 0..frame.len()))
     }
 
     fn fail(&mut self, output: &mut Output<'_>) {
-        match &mut self.phase {
-            Phase::Handshake(http) => {
-                http.fail(output);
-                self.end();
-            }
-            _ => self.part(close::INTERNAL_ERROR, "", output),
+        if self.talk.phase == Phase::Opening {
+            self.http.fail(output);
+            self.end();
         }
+        self.talk.part(close::INTERNAL_ERROR, "", output);
     }
 
     fn finish(&mut self, output: &mut Output<'_>) {
@@ -230,15 +203,13 @@ impl Codec for Websocket {
 
     fn retire(&mut self) -> Leave {
         let asked = self.is_asked();
-        match &mut self.phase {
-            Phase::Handshake(http) => match http.retire() {
+        match self.talk.phase {
+            Phase::Opening => match self.http.retire() {
                 // It is not let in any more.
                 Leave::Later if asked => Leave::Now,
                 leave => leave,
             },
-            Phase::Open => Leave::InTurn,
-            Phase::Parting => Leave::Later,
-            Phase::Over => Leave::Now,
+            _ => self.talk.retire(),
         }
     }
 
@@ -247,53 +218,33 @@ impl Codec for Websocket {
     }
 
     fn time_out(&mut self, output: &mut Output<'_>) {
-        if let Phase::Handshake(http) = &mut self.phase {
-            http.time_out(output);
+        if self.talk.phase == Phase::Opening {
+            self.http.time_out(output);
         }
     }
 
     fn probe(&mut self, output: &mut Output<'_>) {
-        self.probed = self.ping(b"", output) == Encoded::Done;
+        self.talk.probe(output);
     }
 
     #[inline]
     fn park(self) -> Result<u64, Self> {
-        if self.rest.is_some() {
-            return Err(self);
+        match self.talk.bits() {
+            Some(0) => self.park_handshake(),
+            Some(bits) if self.talk.phase != Phase::Opening => Ok(bits),
+            _ => Err(self),
         }
-        let phase = match self.phase {
-            Phase::Handshake(_) => return self.park_handshake(),
-            Phase::Open => 1,
-            Phase::Parting => 2,
-            Phase::Over => 3,
-        };
-        let agreed = self.agreed.map_or(0, Agreed::bits);
-        Ok(phase | (self.kind as u64) << KIND | u64::from(self.probed) << PROBED | agreed << AGREED)
     }
 
     #[inline]
     fn unpark(parked: u64) -> Self {
-        let phase = match parked & 3 {
-            0 => return Self { phase: Phase::Handshake(Http::unpark(parked)), ..Self::default() },
-            1 => Phase::Open,
-            2 => Phase::Parting,
-            _ => Phase::Over,
-        };
-        let kind = match parked >> KIND & 3 {
-            1 => WebsocketType::Text,
-            2 => WebsocketType::Binary,
-            _ => WebsocketType::Auto,
-        };
-        let probed = parked >> PROBED & 1 != 0;
-        Self { phase, kind, probed, agreed: Agreed::from_bits(parked >> AGREED), rest: None }
+        // Before its request, a connection of HTTP has nothing in the low bits; after the handshake, they are the phase.
+        match parked & 3 {
+            0 => Self { http: Http::unpark(parked), talk: Talk::default() },
+            _ => Self { http: Http::default(), talk: Talk::from_bits(parked) },
+        }
     }
 }
-
-/// Where a parked codec has its parts: the phase in the two lowest bits, then these.
-const KIND: u32 = 2;
-const PROBED: u32 = 4;
-const AGREED: u32 = 5;
-const _: () = assert!(AGREED + Agreed::BITS <= u64::BITS);
 
 /// A request that asks for a WebSocket has little of a body, if any; its head has HTTP's bound.
 const HANDSHAKE_LIMIT: usize = 64 * 1024;
@@ -307,7 +258,7 @@ impl Websocket {
         limits: &Limits,
         output: &mut Output<'_>,
     ) -> Step<Message, WebsocketSignal> {
-        let Phase::Handshake(http) = &mut self.phase else { return Step::More { consumed: 0 } };
+        let http = &mut self.http;
         let of_http = Limits { max_package_size: HANDSHAKE_LIMIT, tell_heads: false, ..*limits };
         match http.receive(input, &of_http, output) {
             Step::More { consumed } | Step::Head { consumed, .. } | Step::Piece { consumed, .. } => {
@@ -326,7 +277,7 @@ impl Websocket {
                     Step::Refused("the server stops")
                 }
                 Ok(asked) => {
-                    self.rest().asked = Some(asked);
+                    self.talk.rest().opening = Some(Asking { asked, request: None });
                     Step::Signal { consumed, signal: WebsocketSignal::Connect(request) }
                 }
                 Err(response) => {
@@ -340,23 +291,18 @@ impl Websocket {
 
     /// Answers the request that waits, with what the app wants to say in the answer, and lets out what waits for it.
     fn accept(&mut self, own: Option<&Response>, output: &mut Output<'_>) -> Encoded {
-        let (Phase::Handshake(http), Some(asked)) =
-            (&mut self.phase, self.rest.as_mut().and_then(|rest| rest.asked.take()))
-        else {
+        let Some(Asking { asked, .. }) = self.talk.rest.as_mut().and_then(|rest| rest.opening.take()) else {
             return NOT_ASKED;
         };
         let (response, agreed) = asked.accept(own);
-        let encoded = http.switch(response, output);
-        self.phase = Phase::Open;
-        self.agreed = agreed;
-        output.owned(self.rest.take().map_or_else(Vec::new, |rest| rest.early));
+        let encoded = std::mem::take(&mut self.http).switch(response, output);
+        self.talk.open(agreed, output);
         encoded
     }
 
     /// Answers the request that waits with something else; the connection ends with it.
     fn refuse(&mut self, response: Response, output: &mut Output<'_>) -> Encoded {
-        let Phase::Handshake(http) = &mut self.phase else { return NOT_ASKED };
-        let encoded = http.encode(response.with_header("Connection", "close"), output);
+        let encoded = self.http.encode(response.with_header("Connection", "close"), output);
         self.end();
         encoded
     }
@@ -364,11 +310,15 @@ impl Websocket {
     /// Whether a handshake waits for its answer, and is the request with this ticket.
     #[cfg(feature = "session")]
     pub(crate) fn awaits(&self, ticket: u32) -> bool {
-        matches!(&self.phase, Phase::Handshake(http) if http.awaits(ticket))
+        self.talk.phase == Phase::Opening && self.http.awaits(ticket)
     }
 
     fn is_asked(&self) -> bool {
-        self.rest.as_ref().is_some_and(|rest| rest.asked.is_some())
+        self.talk.rest.as_ref().is_some_and(|rest| rest.opening.is_some())
+    }
+
+    fn asking(&mut self) -> Option<&mut Asking> {
+        self.talk.rest.as_mut()?.opening.as_mut()
     }
 
     /// The app has no more use for the connection, whatever it has come to.
@@ -376,40 +326,21 @@ impl Websocket {
         if self.is_asked() {
             self.refuse(handshake::refusal(status, ""), output);
         }
-        self.part(code, "", output);
-    }
-
-    /// Sends our Close, unless it is out.
-    pub(crate) fn part(&mut self, code: u16, reason: &str, output: &mut Output<'_>) {
-        if let Phase::Open = self.phase {
-            close::push(&mut output.tail(), code, reason);
-            self.phase = Phase::Parting;
-        }
+        self.talk.part(code, "", output);
     }
 
     /// Nothing more is said.
     fn end(&mut self) {
-        self.phase = Phase::Over;
-        self.rest = None;
-    }
-
-    pub(crate) fn set_type(&mut self, kind: WebsocketType) {
-        self.kind = kind;
-    }
-
-    fn rest(&mut self) -> &mut Rest {
-        self.rest.get_or_insert_default()
+        self.http = Http::default();
+        self.talk.end();
     }
 
     fn park_handshake(self) -> Result<u64, Self> {
-        let Self { phase: Phase::Handshake(http), kind, .. } = self else { return Err(self) };
-        let http = match http.park() {
-            // Before its request, a connection of HTTP has nothing in the low bits.
-            Ok(parked) if parked & 3 == 0 && kind == WebsocketType::Auto => return Ok(parked),
-            Ok(parked) => Http::unpark(parked),
-            Err(http) => http,
-        };
-        Err(Self { phase: Phase::Handshake(http), kind, ..Self::default() })
+        match self.http.park() {
+            Ok(parked) if parked & 3 == 0 => Ok(parked),
+            Ok(parked) => Err(Self { http: Http::unpark(parked), talk: self.talk }),
+            Err(http) => Err(Self { http, talk: self.talk }),
+        }
     }
 }
 

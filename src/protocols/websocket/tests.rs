@@ -1,6 +1,8 @@
 //! What a connection at rest costs: eight bytes, whatever was agreed to.
 
+use super::deflate::Agreed;
 use super::*;
+use crate::protocols::Pace;
 use crate::protocols::output::Outbound;
 
 const LIMITS: Limits = Limits::of_size(1 << 20);
@@ -54,12 +56,12 @@ fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
 fn a_connection_between_two_messages_is_eight_bytes() {
     for offer in ["", "Sec-WebSocket-Extensions: permessage-deflate\r\n"] {
         let mut end = End::new(offer);
-        let agreed = end.codec.agreed.map(Agreed::bits);
+        let agreed = end.codec.talk.agreed.map(Agreed::bits);
         assert_eq!(agreed.is_some(), cfg!(feature = "deflate") && !offer.is_empty());
         for kind in [WebsocketType::Text, WebsocketType::Binary, WebsocketType::Auto] {
             end.codec.set_type(kind);
             assert!(end.rests());
-            assert_eq!((end.codec.kind, end.codec.agreed.map(Agreed::bits)), (kind, agreed));
+            assert_eq!((end.codec.talk.kind, end.codec.talk.agreed.map(Agreed::bits)), (kind, agreed));
         }
         let step = end.receive(&frame(0x81, b"whole"));
         assert_eq!(step, Step::Message { consumed: 11, message: Message::from("whole") });
@@ -69,7 +71,7 @@ fn a_connection_between_two_messages_is_eight_bytes() {
         assert_eq!(end.receive(&frame(0x80, b"")), Step::Message { consumed: 6, message: Message::from("half") });
         assert!(end.rests());
         end.codec.probe(&mut Output::new(&mut end.queue, DATE, 0));
-        assert!(end.rests() && end.codec.probed && end.codec.stance().pace == Pace::Reply);
+        assert!(end.rests() && end.codec.talk.probed && end.codec.stance().pace == Pace::Reply);
         end.codec.finish(&mut Output::new(&mut end.queue, DATE, 0));
         assert!(end.rests() && end.codec.stance().pace == Pace::Farewell);
     }
@@ -93,7 +95,7 @@ fn a_context_is_what_was_said_and_no_more() {
     let hello = frame(0xc1, b"\xf2\x48\xcd\xc9\xc9\x07\x00");
     assert_eq!(end.receive(&hello), Step::Message { consumed: 13, message: Message::from("Hello") });
     assert!(!end.rests());
-    let kept = end.codec.rest.as_ref().map(|rest| rest.history.size());
+    let kept = end.codec.talk.rest.as_ref().map(|rest| rest.history.size());
     assert_eq!(kept, Some(5));
 
     let mut lean = End::new("Sec-WebSocket-Extensions: permessage-deflate; client_no_context_takeover\r\n");
