@@ -103,30 +103,78 @@ fn the_loop_goes_on_while_threads_work() {
 #[test]
 fn a_full_queue_is_an_error_at_once_and_drops_both_closures() {
     let _alone = alone();
-    let (held, tell) = (Arc::new(()), mpsc::channel::<()>());
-    let (release, wait) = (tell.0, Arc::new(Mutex::new(tell.1)));
+    let (held, gate) = (Arc::new(()), mpsc::channel::<()>());
+    let (release, wait) = (gate.0, Arc::new(Mutex::new(gate.1)));
+    let (start, started) = mpsc::channel();
+    let give = || {
+        let (wait, held, start) = (Arc::clone(&wait), Arc::clone(&held), start.clone());
+        let work = move || {
+            let _ = start.send(());
+            let _ = wait.lock().map(|wait| wait.recv());
+            drop(held);
+        };
+        match Task::run(work, |_| ()) {
+            Ok(()) => true,
+            Err(TaskError::Full) => false,
+            Err(error) => panic!("{error}"),
+        }
+    };
     Task::set_threads(2);
     Task::set_queue_limit(3);
-    let outcomes: Vec<bool> = (0..6)
-        .map(|_| {
-            let (wait, held) = (Arc::clone(&wait), Arc::clone(&held));
-            let work = move || {
-                let _ = wait.lock().map(|wait| wait.recv());
-                drop(held);
-            };
-            match Task::run(work, |_| ()) {
-                Ok(()) => true,
-                Err(TaskError::Full) => false,
-                Err(error) => panic!("{error}"),
-            }
-        })
-        .collect();
-    assert_eq!(outcomes, [true, true, true, true, true, false]);
+    assert_eq!([give(), give()], [true; 2]);
+    // Threads may have been busy with the end of another test's task.
+    (0..2).for_each(|_| receive("both are at work", &started));
+    assert_eq!([give(), give(), give(), give()], [true, true, true, false]);
     assert_eq!(Arc::strong_count(&held), 6, "ours, and the five that were taken");
     drop(release);
     eventually("all are done", || Arc::strong_count(&held) == 1);
     Task::set_threads(4);
     Task::set_queue_limit(1024);
+}
+
+#[test]
+fn whoever_has_a_result_finds_its_thread_free() {
+    let _alone = alone();
+    Task::set_threads(1);
+    Task::set_queue_limit(0);
+    let (sender, results) = mpsc::channel();
+    let loop_thread = thread::spawn(move || {
+        let worker = Worker::<Http>::new("");
+        worker.on_worker_start(move |_| {
+            let sender = sender.clone();
+            // Once no other test's task is at work.
+            Timer::add(0.002, move |timer| {
+                let sender = sender.clone();
+                if Task::run(|| (), move |_| one_by_one(500, sender)).is_ok() {
+                    Timer::del(timer);
+                }
+            });
+        });
+        Worker::run_all().expect("the loop ends without an error");
+    });
+    assert_eq!(receive("the last result", &results), Ok(()));
+    loop_thread.join().expect("the loop ends");
+    Task::set_threads(4);
+    Task::set_queue_limit(1024);
+}
+
+/// So many tasks, each when the one before has come back.
+fn one_by_one(rest: usize, sender: Sender<Result<(), String>>) {
+    let failed = sender.clone();
+    let given = Task::run(
+        || (),
+        move |_| {
+            if rest > 0 {
+                return one_by_one(rest - 1, sender);
+            }
+            let _ = sender.send(Ok(()));
+            Worker::stop_all();
+        },
+    );
+    if let Err(error) = given {
+        let _ = failed.send(Err(format!("{error}, {rest} before the end")));
+        Worker::stop_all();
+    }
 }
 
 #[test]

@@ -7,10 +7,10 @@ use std::any::Any;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::pool::{self, TaskError};
+use super::pool::{self, Job as _, TaskError};
 use crate::callback::{self, CallbackResult, Site};
 use crate::error::BoxError;
-use crate::reactor::{self, Key, Table};
+use crate::reactor::{self, Key, SharedRemote, Table};
 use crate::shared::{Leaked, Shared};
 
 /// Takes the result, which is of the type that its task has.
@@ -79,14 +79,11 @@ impl Task {
         let Ok(key) = WAITING.with(Leaked::get).with(|waiting| waiting.insert(Box::new(take) as Done)) else {
             return Err(TaskError::Full);
         };
-        let job: pool::Job = Box::new(move || {
-            let result: Result<T, Panicked> = catch_unwind(AssertUnwindSafe(work)).map_err(Panicked::new);
-            // If the loop has ended, nobody waits for it.
-            let _ = remote.push_result((site, Box::new(move || finish(key, Box::new(result)))));
-        });
+        let mut job = Box::new(Job { stage: Stage::Work(work), key, site, remote });
         if reactor::get().clock.is_manual() {
             // In virtual time the work takes none.
-            job();
+            job.work();
+            job.tell();
             return Ok(());
         }
         pool::push(job).inspect_err(|_| {
@@ -115,6 +112,34 @@ impl Task {
     /// ```
     pub fn set_queue_limit(tasks: usize) {
         pool::set_queue_limit(tasks);
+    }
+}
+
+/// A task on its way to a thread and back.
+struct Job<W, T> {
+    stage: Stage<W, T>,
+    key: Key,
+    site: Site,
+    remote: SharedRemote,
+}
+
+enum Stage<W, T> {
+    Work(W),
+    Working,
+    Done(Result<T, Panicked>),
+}
+
+impl<W: FnOnce() -> T + Send, T: Send + 'static> pool::Job for Job<W, T> {
+    fn work(&mut self) {
+        if let Stage::Work(work) = std::mem::replace(&mut self.stage, Stage::Working) {
+            self.stage = Stage::Done(catch_unwind(AssertUnwindSafe(work)).map_err(Panicked::new));
+        }
+    }
+
+    fn tell(self: Box<Self>) {
+        let Self { stage: Stage::Done(result), key, site, remote } = *self else { return };
+        // If the loop has ended, nobody waits for it.
+        let _ = remote.push_result((site, Box::new(move || finish(key, Box::new(result)))));
     }
 }
 

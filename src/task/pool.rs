@@ -2,7 +2,8 @@
 //!
 //! Invariants: a thread is started only for a job that finds none idle, and only up to the limit; a job that finds neither
 //! waits, in a queue with a limit; who has been idle for a while ends, and so do those above a limit that was lowered, once
-//! their job is done. Idle threads wait, and nothing wakes them but a job or a new limit.
+//! their job is done. Idle threads wait, and nothing wakes them but a job or a new limit. Whoever hears of a result finds the
+//! thread that it came from free again.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -11,8 +12,11 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-/// What a thread does.
-pub(super) type Job = Box<dyn FnOnce() + Send>;
+/// What a thread does: first the work, then, when it counts as free again, what tells of the result.
+pub(super) trait Job: Send {
+    fn work(&mut self);
+    fn tell(self: Box<Self>);
+}
 
 /// libuv's number.
 const THREADS: usize = 4;
@@ -69,9 +73,9 @@ struct Pool {
 }
 
 struct State {
-    queue: VecDeque<Job>,
+    queue: VecDeque<Box<dyn Job>>,
     threads: usize,
-    /// Threads that wait for a job, or have just been woken or started for one.
+    /// Threads that wait for a job, or are about to, or have just been woken or started for one.
     idle: usize,
     limit: usize,
     queue_limit: usize,
@@ -88,10 +92,11 @@ pub(super) fn set_queue_limit(tasks: usize) {
 }
 
 /// Has a thread do a job.
-pub(super) fn push(job: Job) -> Result<(), TaskError> {
+pub(super) fn push(job: Box<dyn Job>) -> Result<(), TaskError> {
     let mut state = POOL.state();
-    let waiting = state.queue.len().saturating_sub(state.idle);
-    if state.queue.len() < state.idle {
+    let free = state.free();
+    let waiting = state.queue.len().saturating_sub(free);
+    if state.queue.len() < free {
         state.queue.push_back(job);
         drop(state);
         POOL.job.notify_one();
@@ -122,8 +127,7 @@ fn work() {
     while state.threads <= state.limit {
         if let Some(job) = state.queue.pop_front() {
             drop(state);
-            run(job);
-            state = POOL.state();
+            state = run(job);
             continue;
         }
         state.idle += 1;
@@ -144,9 +148,21 @@ fn work() {
 }
 
 /// A result that nobody takes any more is dropped here, which is user code: a panic of that is worth less than the thread.
-fn run(job: Job) {
-    if let Err(panicked) = catch_unwind(AssertUnwindSafe(job)) {
+fn run(mut job: Box<dyn Job>) -> MutexGuard<'static, State> {
+    job.work();
+    POOL.state().idle += 1;
+    if let Err(panicked) = catch_unwind(AssertUnwindSafe(|| job.tell())) {
         std::mem::forget(panicked);
+    }
+    let mut state = POOL.state();
+    state.idle -= 1;
+    state
+}
+
+impl State {
+    /// Idle threads that will take a job: above a limit that was lowered they end.
+    fn free(&self) -> usize {
+        self.idle.saturating_sub(self.threads.saturating_sub(self.limit))
     }
 }
 
