@@ -60,6 +60,7 @@ mod docs;
 mod error;
 mod handle;
 mod handover;
+mod http_client;
 mod part;
 mod process;
 mod protocols;
@@ -82,6 +83,7 @@ pub use connection::{
     TcpConnection, UpgradeError,
 };
 pub use error::{BoxError, Error, Result};
+pub use http_client::{HttpClient, HttpError, PendingRequest, RequestBody, RequestOptions};
 pub use process::{Command, Usage};
 pub use protocols::datagram::Datagram;
 pub use protocols::frame::Frame;
@@ -90,8 +92,8 @@ pub use protocols::http::Compression;
 #[cfg(feature = "json")]
 pub use protocols::http::JsonError;
 pub use protocols::http::{
-    Body, Chunk, Cookie, Files, FilesIter, FormError, Http, Param, Params, ParamsIter, Request, Response, SameSite,
-    ServerSentEvents, UploadError, Uploaded, UploadedFile,
+    Body, Chunk, ClientResponse, Cookie, Files, FilesIter, FormError, Http, Param, Params, ParamsIter, Request,
+    Response, SameSite, ServerSentEvents, UploadError, Uploaded, UploadedFile,
 };
 pub use protocols::output::Output;
 pub use protocols::tcp::Tcp;

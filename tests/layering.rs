@@ -18,6 +18,7 @@ const LAYERS: &[&[&str]] = &[
     &["timer", "task"],
     &["connection"],
     &["client", "session", "udp"],
+    &["http_client"],
     &["worker"],
     &["process"],
     &["testing"],

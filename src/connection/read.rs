@@ -207,7 +207,7 @@ impl Visit<'_> {
     fn account(&mut self, offered: usize, result: io::Result<usize>) -> Option<usize> {
         match result {
             Ok(0) => {
-                self.flags.set(Flags::READ_CLOSED);
+                self.flags.set(Flags::READ_CLOSED | Flags::FIN_READ);
                 self.peer_finished();
                 None
             }

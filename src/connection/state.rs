@@ -271,6 +271,8 @@ impl Flags {
     pub(super) const SWITCHED: u32 = 1 << 16;
     /// The worker that it has switched to is still to be told of it.
     pub(super) const JOINING: u32 = 1 << 17;
+    /// All that the peer has sent was read, to its FIN.
+    pub(super) const FIN_READ: u32 = 1 << 18;
 
     #[inline]
     pub(super) fn has(self, bits: u32) -> bool {

@@ -7,6 +7,7 @@ use crate::callback;
 use crate::client;
 use crate::connection;
 use crate::error::{Error, Result};
+use crate::http_client;
 use crate::protocols;
 use crate::reactor::{self, Key, Table};
 use crate::{task, udp};
@@ -96,6 +97,7 @@ pub(crate) struct Cleanup;
 impl Drop for Cleanup {
     fn drop(&mut self) {
         connection::clear();
+        http_client::clear();
         client::clear();
         task::clear();
         callback::discard_all(registry().with(Table::clear));

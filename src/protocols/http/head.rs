@@ -19,8 +19,8 @@ pub(super) const HEAD_LIMIT: usize = 16 * 1024;
 /// The most header lines a head may have.
 pub(super) const HEADERS_LIMIT: usize = 100;
 
-const BLANK_LINE: &[u8] = b"\r\n\r\n";
-static FINDER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(BLANK_LINE));
+pub(super) const BLANK_LINE: &[u8] = b"\r\n\r\n";
+pub(super) static FINDER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(BLANK_LINE));
 
 /// A request's head, and what it says about the rest of the message and of the connection.
 #[derive(Debug)]
@@ -88,7 +88,7 @@ pub(super) fn read(input: &[u8], scanned: u16) -> Result<Option<(Head, usize)>, 
 }
 
 /// Whether a CR or an LF stands alone. It is said at once: to its sender such a head may be complete.
-fn has_bare_line_break(head: &[u8], scanned: u16) -> bool {
+pub(super) fn has_bare_line_break(head: &[u8], scanned: u16) -> bool {
     // A CR at the end of the last look may have got its LF.
     let from = usize::from(scanned).saturating_sub(1);
     let mut breaks = memchr::memchr2_iter(b'\r', b'\n', head.get(from..).unwrap_or_default()).map(|at| from + at);
@@ -294,17 +294,17 @@ impl Rules {
 
 /// Whether this is the header's name. Most clients write names as the standards do, and comparing those is quick.
 #[inline]
-fn is<const N: usize>(name: &[u8], canonical: &[u8; N]) -> bool {
+pub(super) fn is<const N: usize>(name: &[u8], canonical: &[u8; N]) -> bool {
     name == canonical || name.eq_ignore_ascii_case(canonical)
 }
 
 /// The elements of a comma-separated list, without the white space around them.
-fn tokens(value: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
+pub(super) fn tokens(value: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
     value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).filter(|token| !token.is_empty())
 }
 
 /// Digits only. What does not fit is the largest number there is, which every limit refuses.
-fn parse_length(value: &[u8]) -> Result<usize, Refusal> {
+pub(super) fn parse_length(value: &[u8]) -> Result<usize, Refusal> {
     if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
         return Err(Refusal::malformed("a Content-Length that is not a number"));
     }

@@ -43,11 +43,16 @@ impl Request {
     #[doc(alias = "post")]
     #[doc(alias = "json_decode")]
     pub fn json<'a, T: Deserialize<'a>>(&'a self) -> Result<T, JsonError> {
-        serde_json::from_slice(self.raw_body()).map_err(JsonError)
+        read(self.raw_body())
     }
 }
 
-/// Why [`Request::json`] has no value: what was wrong, and in which line and column. Its text may go to the client,
+/// A body, whosever it is.
+pub(super) fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, JsonError> {
+    serde_json::from_slice(body).map_err(JsonError)
+}
+
+/// Why [`Request::json`] and [`ClientResponse::json`](crate::ClientResponse::json) have no value: what was wrong, and in which line and column. Its text may go to the client,
 /// as plain text or escaped: it quotes the body, and tells of the names in the type.
 #[derive(Debug)]
 pub struct JsonError(serde_json::Error);

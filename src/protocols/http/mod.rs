@@ -22,6 +22,7 @@ mod accept;
 mod below;
 mod chunked;
 mod class;
+pub(crate) mod client;
 #[cfg(feature = "compression")]
 mod compression;
 pub(crate) mod conditional;
@@ -57,6 +58,7 @@ mod upgrade;
 pub(crate) mod upload;
 pub(crate) mod uploads;
 
+pub use client::ClientResponse;
 #[cfg(feature = "compression")]
 pub use compression::Compression;
 pub use files::{Files, FilesIter, Uploaded};
@@ -301,6 +303,7 @@ impl Http {
 pub(crate) fn clear() {
     reuse::clear::<parts::Parts>();
     reuse::clear::<response::Parts>();
+    client::clear();
     #[cfg(feature = "compression")]
     gzip::clear();
 }
