@@ -49,6 +49,11 @@ fn connections() {
 }
 
 #[test]
+fn answers() {
+    replay("http_response", checks::http_response);
+}
+
+#[test]
 fn websockets() {
     replay("websocket", checks::websocket);
 }

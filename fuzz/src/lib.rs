@@ -4,6 +4,7 @@
 //! The references beside the code under test are written from the RFCs and from the HTML standard: slow, whole at once,
 //! and without a look at the codec.
 
+mod answers;
 mod conditions;
 mod cookies;
 mod form;
@@ -16,6 +17,7 @@ use std::time::Duration;
 use workerman::testing::{Simulation, fuzz};
 use workerman::{Http, Request, Response, ServerSentEvents, Timer, Worker};
 
+pub use answers::http_response;
 pub use conditions::conditions;
 pub use cookies::cookies;
 pub use form::multipart;

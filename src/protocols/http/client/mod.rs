@@ -285,7 +285,7 @@ impl State {
         Event {
             response: self.response.take(),
             piece: std::mem::take(&mut self.piece),
-            trailers: std::mem::take(&mut self.trailers),
+            trailers: if end == End::Not { Vec::new() } else { std::mem::take(&mut self.trailers) },
             end,
         }
     }
