@@ -130,6 +130,7 @@ impl sealed::Sealed for Answers {}
 
 impl Codec for Answers {
     type Message = Event;
+    type Setup = ();
     type Signal = Infallible;
 
     const SCHEME: &'static str = "http";
