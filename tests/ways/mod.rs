@@ -10,6 +10,7 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
+use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
 use workerman::testing::{Peer, Simulation};
@@ -63,6 +64,13 @@ pub(crate) struct Server<P> {
 impl<P: Codec> Server<P> {
     /// A client whose connection stands.
     pub(crate) fn connect(&self) -> Client {
+        let mut client = self.dial();
+        self.run(&mut client);
+        client
+    }
+
+    /// A client that has not said anything yet.
+    pub(crate) fn dial(&self) -> Client {
         let below: Box<dyn Below> = match self.way {
             Way::Memory | Way::TlsInMemory => Box::new(self.simulation.connect(self.worker)),
             Way::Tcp | Way::Tls => {
@@ -77,9 +85,8 @@ impl<P: Codec> Server<P> {
             }
         };
         let tls = self.way.is_encrypted().then(|| certificate().client());
-        let mut client = Client { below, tls, leaving: Vec::new(), come: Vec::new(), most: usize::MAX, end: None };
-        self.run(&mut client);
-        client
+        let (leaving, come) = (Vec::new(), Vec::new());
+        Client { below, tls, leaving, come, most: usize::MAX, at_a_time: usize::MAX, end: None }
     }
 
     /// Lets both go on until neither has anything more to do.
@@ -129,10 +136,24 @@ pub(crate) struct Client {
     leaving: Vec<u8>,
     come: Vec<u8>,
     most: usize,
+    at_a_time: usize,
     end: Option<End>,
 }
 
 impl Client {
+    /// As if there were no TLS.
+    pub(crate) fn write_below(&mut self, bytes: impl AsRef<[u8]>) {
+        self.below.send(bytes.as_ref()).expect("room");
+    }
+
+    /// What has come, as if there were no TLS.
+    pub(crate) fn take_below(&mut self) -> Vec<u8> {
+        let mut buffer = vec![0; 1 << 16];
+        let count = self.below.receive(&mut buffer).unwrap_or(0);
+        buffer.truncate(count);
+        buffer
+    }
+
     pub(crate) fn write(&mut self, bytes: impl AsRef<[u8]>) {
         match &mut self.tls {
             None => self.leaving.extend_from_slice(bytes.as_ref()),
@@ -149,6 +170,11 @@ impl Client {
     /// Reads no more than so many bytes at a time, ciphertext where there is such.
     pub(crate) fn read_at_most(&mut self, bytes: usize) {
         self.most = bytes;
+    }
+
+    /// Sends no more than so many bytes at a time, ciphertext where there is such.
+    pub(crate) fn send_at_most(&mut self, bytes: usize) {
+        self.at_a_time = bytes;
     }
 
     /// Says that nothing more will come from here.
@@ -169,7 +195,7 @@ impl Client {
     }
 
     /// Sends and reads what it can; answers whether that was anything.
-    fn go_on(&mut self) -> bool {
+    pub(crate) fn go_on(&mut self) -> bool {
         let sent = self.send();
         let received = if self.end.is_none() { self.receive() } else { false };
         self.send() || sent || received
@@ -181,7 +207,8 @@ impl Client {
                 tls.write_tls(&mut self.leaving).expect("memory");
             }
         }
-        let count = self.below.send(&self.leaving).unwrap_or(0);
+        let count = self.leaving.len().min(self.at_a_time);
+        let count = self.below.send(&self.leaving[..count]).unwrap_or(0);
         self.leaving.drain(..count);
         count > 0
     }
@@ -299,6 +326,15 @@ pub(crate) fn certificate() -> &'static Certificate {
 impl Certificate {
     pub(crate) fn files(&self) -> (PathBuf, PathBuf) {
         (self.directory.path().join("certificate.pem"), self.directory.path().join("key.pem"))
+    }
+
+    /// The server's end of a connection, for a client of ours.
+    pub(crate) fn server(&self) -> rustls::ServerConnection {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let builder = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+        let key = rustls::pki_types::PrivateKeyDer::from_pem_file(self.files().1).expect("a key");
+        let config = builder.expect("versions").with_no_client_auth().with_single_cert(vec![self.der.clone()], key);
+        rustls::ServerConnection::new(Arc::new(config.expect("a pair"))).expect("a server")
     }
 
     /// A client that trusts it.
