@@ -30,6 +30,8 @@ mod sessions {}
 mod sse {}
 #[doc = include_str!("../docs/threads.md")]
 mod threads {}
+#[doc = include_str!("../docs/tls.md")]
+mod tls {}
 #[doc = include_str!("../docs/udp.md")]
 mod udp {}
 #[doc = include_str!("../docs/unix-sockets.md")]

@@ -45,7 +45,10 @@
 //!   `zlib-rs`.
 //! * `deflate` (off by default): WebSocket messages are compressed with clients that can; takes in `flate2` with `zlib-rs`.
 //! * `json` (off by default): `Request::json` reads a body into a type of the app's; takes in `serde` and `serde_json`.
-//! * `session` (off by default): `Request::session`, with handlers for memory and files; takes in `json` and `getrandom`.
+//! * `session` (off by default): `Request::session`, with handlers for memory and files; takes in `json`.
+//! * `tls` (off by default): `Worker::set_transport_ssl`, and clients of `ssl://`, `wss://` and `https://`; takes in `rustls` with
+//!   `aws-lc-rs`, which is built by a C compiler, and `rustls-native-certs`.
+//! * `tls-ring` (off by default): the same with `ring`, which builds faster.
 
 #![forbid(unsafe_code)]
 #![doc(test(attr(deny(warnings), allow(dead_code, unused_variables))))]

@@ -64,7 +64,7 @@ fn who_does_not_shake_hands_is_closed_in_time_and_the_app_has_not_heard_of_him()
         client.write_below(says);
         server.simulation.advance(2 * SECOND);
         assert!(client.take_below().is_empty());
-        assert_eq!(server.simulation.next_wake_up().is_some(), true);
+        assert!(server.simulation.next_wake_up().is_some());
         server.simulation.advance(2 * SECOND);
         client.go_on();
         assert_eq!(client.end(), Some(End::Abrupt), "closed");
@@ -166,11 +166,11 @@ fn files_that_are_wrong_are_an_error_at_start_that_names_them() {
     for (chain, key, wrong, reason) in [
         (path("none.pem"), key.clone(), "none.pem", "No such file"),
         (path("empty.pem"), key.clone(), "empty.pem", "no certificate"),
-        (path("broken.pem"), key.clone(), "broken.pem", "cannot be understood"),
+        (path("broken.pem"), key, "broken.pem", "cannot be understood"),
         (certificate.clone(), path("none.key"), "none.key", "No such file"),
         (certificate.clone(), certificate.clone(), "certificate.pem", "no private key"),
         (certificate.clone(), path("other.key"), "other.key", "not that of the certificate in"),
-        (certificate.clone(), path("locked.key"), "locked.key", "is encrypted"),
+        (certificate, path("locked.key"), "locked.key", "is encrypted"),
     ] {
         let worker = Worker::<Text>::new("text://127.0.0.1:0");
         worker.set_transport_ssl(TlsOptions::new(&chain, &key));
@@ -280,7 +280,7 @@ fn a_client_is_told_of_its_connection_when_it_is_encrypted() {
         peer.finish();
         simulation.run();
         assert_eq!(log.take(), ["on_close"]);
-        drop(client);
+        assert_eq!(client.status(), workerman::Status::Closed);
     }
 }
 
