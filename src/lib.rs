@@ -105,7 +105,7 @@ pub use protocols::text::Text;
 pub use protocols::websocket::Deflate;
 #[doc(hidden)]
 pub use protocols::websocket::EitherSide;
-pub use protocols::websocket::{Message, Websocket, WebsocketType};
+pub use protocols::websocket::{Message, Websocket, WebsocketType, Ws};
 pub use protocols::{Codec, Encode, Encoded, Protocol};
 pub use reactor::LoopError;
 #[cfg(feature = "session")]

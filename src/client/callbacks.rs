@@ -154,7 +154,7 @@ impl<P: Codec> AsyncTcpConnection<P> {
         handlers.callbacks.on_connect.set(Site::unset("on_connect"), Box::new(connect));
     }
 
-    fn handlers(self) -> Option<Rc<Handlers<P>>> {
+    pub(super) fn handlers(self) -> Option<Rc<Handlers<P>>> {
         let handlers = with(self.key, |entry| Rc::clone(&entry.handlers))?;
         handlers.downcast().ok()
     }

@@ -13,6 +13,7 @@ mod resolve;
 #[cfg(feature = "_tls")]
 mod secure;
 mod target;
+mod websocket;
 
 use std::fmt;
 use std::marker::PhantomData;

@@ -151,6 +151,13 @@ impl<P: Codec> Handlers<P> {
         self.limits.set(limits);
     }
 
+    /// Of a client, from its next connection on.
+    pub(crate) fn set_up(&self, change: impl FnOnce(&mut P::Setup)) {
+        let mut setup = self.setup.take();
+        change(&mut setup);
+        self.setup.set(setup);
+    }
+
     pub(super) fn limits(&self) -> Limits {
         self.limits.get()
     }

@@ -1,4 +1,4 @@
-//! The header lines of an answer, kept as they will stand on the wire.
+//! The header lines of an answer, or of a request of ours, kept as they will stand on the wire.
 //!
 //! Invariants: names are found without regard to case; a line can never be split, because a name that is not a token
 //! and a value with a control character (but HTAB) are left out, with a warning.
@@ -86,7 +86,7 @@ impl Known {
 
 impl Headers {
     /// Sets a header: what stood under this name before is gone.
-    pub(super) fn set(&mut self, name: &str, value: &str) {
+    pub(crate) fn set(&mut self, name: &str, value: &str) {
         if is_name(name) && is_value(name, value) {
             self.remove(name);
             self.push(name, value, Known::of(name));
@@ -115,7 +115,7 @@ impl Headers {
         }
     }
 
-    pub(super) fn remove(&mut self, name: &str) {
+    pub(crate) fn remove(&mut self, name: &str) {
         if self.lines.is_empty() || self.get(name).is_none() {
             return;
         }
@@ -130,7 +130,7 @@ impl Headers {
     }
 
     /// The first value under this name.
-    pub(super) fn get(&self, name: &str) -> Option<&str> {
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.lines().find(|line| line.0.eq_ignore_ascii_case(name)).map(|line| line.1)
     }
 
@@ -156,7 +156,7 @@ impl Headers {
     }
 
     /// Names and values in the order they were set.
-    pub(super) fn lines(&self) -> impl Iterator<Item = (&str, &str)> {
+    pub(crate) fn lines(&self) -> impl Iterator<Item = (&str, &str)> {
         let text = std::str::from_utf8(&self.lines).unwrap_or_default(); // made of `&str`s only
         text.split_terminator("\r\n").filter_map(|line| line.split_once(": "))
     }
@@ -205,7 +205,7 @@ pub(super) fn append(lines: &mut Vec<u8>, name: &str, value: &str) {
 fn is_name(name: &str) -> bool {
     let valid = !name.is_empty() && name.bytes().all(|byte| TOKEN.has(byte));
     if !valid {
-        log::warn!("response header left out: {name:?} is not a name");
+        log::warn!("header left out: {name:?} is not a name");
     }
     valid
 }
@@ -215,7 +215,7 @@ fn is_value(name: &str, value: &str) -> bool {
     // RFC 9110 §5.5. Line breaks would begin lines of their own; the others have no place in a value either.
     let valid = !value.bytes().any(|byte| CONTROL.has(byte));
     if !valid {
-        log::warn!("response header {name} left out: {value:?} has a control character in it");
+        log::warn!("header {name} left out: {value:?} has a control character in it");
     }
     valid
 }

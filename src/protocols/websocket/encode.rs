@@ -3,7 +3,7 @@
 use super::close;
 use super::frame::{self, CONTROL_LIMIT, Opcode, push_head};
 use super::talk::{Phase, Role, Talk};
-use super::{Frames, Message, NOT_ASKED, Websocket, WebsocketType, deflate, mask};
+use super::{Frames, Message, NOT_ASKED, Websocket, WebsocketType, Ws, deflate, mask};
 use crate::protocols::broadcast::Editions;
 use crate::protocols::http::Response;
 use crate::protocols::output::Output;
@@ -101,7 +101,7 @@ macro_rules! encode {
     )*};
 }
 
-both! { Websocket }
+both! { Websocket Ws }
 
 /// The answer to the handshake: 101 lets the client in, with these headers; anything else is said instead.
 impl Encode<Response> for Websocket {

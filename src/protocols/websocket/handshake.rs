@@ -6,7 +6,7 @@ use crate::protocols::http::{Request, Response};
 
 /// What stands behind the key before it is hashed (RFC 6455 §1.3).
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
-const VERSION: &str = "13";
+pub(super) const VERSION: &str = "13";
 /// Headers of the answer that are the handshake's own.
 const OURS: [&str; 4] = ["Upgrade", "Connection", "Sec-WebSocket-Accept", "Sec-WebSocket-Extensions"];
 
@@ -90,7 +90,7 @@ fn is_key(key: &[u8]) -> bool {
 }
 
 /// What proves that the key was read (RFC 6455 §4.2.2).
-fn accept(key: &[u8]) -> String {
+pub(super) fn accept(key: &[u8]) -> String {
     let mut hash = sha1_smol::Sha1::new();
     hash.update(key);
     hash.update(GUID);

@@ -15,6 +15,7 @@
 //! without a compression context is eight bytes (`park`).
 
 mod broadcast;
+pub(crate) mod client;
 mod close;
 #[cfg(feature = "deflate")]
 mod deflate;
@@ -40,6 +41,7 @@ pub(super) use broadcast::Frames;
 use handshake::Asked;
 use talk::{Phase, Role, Talk};
 
+pub use client::Ws;
 #[cfg(feature = "deflate")]
 pub use deflate::Deflate;
 #[cfg(not(feature = "deflate"))]

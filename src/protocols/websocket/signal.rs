@@ -1,6 +1,6 @@
 //! What arrives besides messages.
 
-use crate::protocols::http::{Http, Request};
+use crate::protocols::http::{Http, Request, Response};
 use crate::protocols::{Codec as _, Origin, Signal};
 
 /// Something that a WebSocket connection's own callbacks are told.
@@ -10,6 +10,8 @@ pub enum WebsocketSignal {
     Connect(Request),
     /// It has been let in.
     Connected(Request),
+    /// The server has let us in, with this answer.
+    Opened(Response),
     /// It sent a Ping, which has been answered.
     Ping(Vec<u8>),
     /// It sent a Pong.
@@ -29,7 +31,7 @@ impl WebsocketSignal {
 impl Signal for WebsocketSignal {
     fn callback(&self) -> usize {
         match self {
-            Self::Connect(_) => Self::CONNECT,
+            Self::Connect(_) | Self::Opened(_) => Self::CONNECT,
             Self::Connected(_) => Self::CONNECTED,
             Self::Ping(_) => Self::PING,
             Self::Pong(_) => Self::PONG,

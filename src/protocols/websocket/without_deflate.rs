@@ -28,6 +28,14 @@ pub(super) fn agree(_header: &str, _deflate: Deflate) -> Option<(Agreed, String)
     None
 }
 
+pub(super) fn offer(_deflate: Deflate) -> Option<String> {
+    None
+}
+
+pub(super) fn agree_to(answer: &str, _deflate: Deflate) -> Result<Option<Agreed>, &'static str> {
+    if answer.is_empty() { Ok(None) } else { Err("an extension that was not offered") }
+}
+
 pub(super) fn compress(_message: &[u8], agreed: Agreed, _history: &mut History, _compressed: &mut Vec<u8>) -> bool {
     match agreed {}
 }

@@ -36,7 +36,7 @@ pub(in crate::protocols::websocket) fn compress(
 ) -> bool {
     let mut compressor = take(agreed);
     let smaller = compressor.run(message, &history.sent, compressed) && compressed.len() < message.len();
-    if smaller && agreed.server_context {
+    if smaller && agreed.context_out {
         history.has_sent(message, agreed.window_bits);
     }
     if reuse::keeps() {

@@ -16,7 +16,7 @@ mod negotiate;
 pub(super) use compress::compress;
 pub(super) use history::History;
 pub(super) use inflate::Inflater;
-pub(super) use negotiate::{Agreed, agree};
+pub(super) use negotiate::{Agreed, agree, agree_to, offer};
 
 /// How messages are compressed on a worker's connections, with clients that can (RFC 7692). With the feature `deflate`.
 ///

@@ -1,6 +1,6 @@
 //! The negotiation of permessage-deflate (RFC 7692 §5 and §7.1).
 //!
-//! The first offer that can be accepted is; one that is malformed, that has a parameter nobody knows, or that asks for
+//! A server accepts the first offer that it can; one that is malformed, that has a parameter nobody knows, or that asks for
 //! a window of 256 bytes, which the compressor has not, is passed over.
 
 use std::fmt::Write as _;
@@ -15,16 +15,16 @@ const LARGEST_WINDOW: u8 = 15;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::protocols::websocket) struct Agreed {
     /// What comes may refer to what came.
-    client_context: bool,
+    context_in: bool,
     /// What is sent may refer to what was sent.
-    pub(super) server_context: bool,
+    pub(super) context_out: bool,
     /// Of the window for what is sent.
     pub(super) window_bits: u8,
     pub(super) level: u8,
     pub(super) threshold: u16,
 }
 
-/// What a client offers.
+/// What a client offers, or a server accepts.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Offer {
     server_no_context_takeover: bool,
@@ -43,18 +43,56 @@ pub(in crate::protocols::websocket) fn agree(header: &str, deflate: Deflate) -> 
     offers.filter_map(|offer| offer.accept(deflate)).next()
 }
 
+/// The header by which a client offers it. How small the server makes its window is left to that.
+pub(in crate::protocols::websocket) fn offer(deflate: Deflate) -> Option<String> {
+    let mut offer = format!("{NAME}; client_max_window_bits");
+    if !deflate.server_context {
+        offer.push_str("; server_no_context_takeover");
+    }
+    if !deflate.client_context {
+        offer.push_str("; client_no_context_takeover");
+    }
+    deflate.on.then_some(offer)
+}
+
+/// What has come of that offer, by the header of the answer, which may be empty.
+pub(in crate::protocols::websocket) fn agree_to(
+    answer: &str,
+    deflate: Deflate,
+) -> Result<Option<Agreed>, &'static str> {
+    if answer.is_empty() {
+        return Ok(None);
+    }
+    // What is not what was offered, or is more than one, has a parameter or a name that it must not have.
+    let accepted = Offer::parse(answer).filter(|_| deflate.on).ok_or("an extension that was not offered")?;
+    if accepted.client_max_window_bits == Some(None) {
+        return Err("client_max_window_bits without a value");
+    }
+    if !deflate.server_context && !accepted.server_no_context_takeover {
+        return Err("the server keeps a context that it was asked to give up");
+    }
+    Ok(Some(Agreed {
+        context_in: !accepted.server_no_context_takeover,
+        context_out: deflate.client_context && !accepted.client_no_context_takeover,
+        window_bits: accepted.client_max_window_bits.flatten().unwrap_or(LARGEST_WINDOW),
+        level: deflate.level,
+        threshold: deflate.threshold,
+    }))
+}
+
 impl Agreed {
     /// How many bits [`Agreed::bits`] uses.
     pub(in crate::protocols::websocket) const BITS: u32 = 28;
 
-    /// Whether a message of this length is worth compressing. An empty one never is: a flush of nothing is nothing.
+    /// Whether a message of this length is worth compressing. An empty one never is: a flush of nothing is nothing; nor is
+    /// one for a window that the compressor has not.
     pub(in crate::protocols::websocket) fn compresses(self, length: usize) -> bool {
-        length >= usize::from(self.threshold).max(1)
+        length >= usize::from(self.threshold).max(1) && self.window_bits >= SMALLEST_WINDOW
     }
 
     /// Whether what comes may refer to what came.
     pub(in crate::protocols::websocket) fn takes_over(self) -> bool {
-        self.client_context
+        self.context_in
     }
 
     /// The window and the level, never 0: two connections with the same can be sent the same.
@@ -66,8 +104,8 @@ impl Agreed {
         u64::from(self.threshold)
             | u64::from(self.level) << 16
             | u64::from(self.window_bits) << 20
-            | u64::from(self.client_context) << 24
-            | u64::from(self.server_context) << 25
+            | u64::from(self.context_in) << 24
+            | u64::from(self.context_out) << 25
             // Something was agreed to.
             | 1 << 26
     }
@@ -76,8 +114,8 @@ impl Agreed {
     #[allow(clippy::cast_possible_truncation)] // the bits that are meant
     pub(in crate::protocols::websocket) fn from_bits(bits: u64) -> Option<Self> {
         (bits & 1 << 26 != 0).then_some(Self {
-            client_context: bits & 1 << 24 != 0,
-            server_context: bits & 1 << 25 != 0,
+            context_in: bits & 1 << 24 != 0,
+            context_out: bits & 1 << 25 != 0,
             window_bits: (bits >> 20 & 0xf) as u8,
             level: (bits >> 16 & 0xf) as u8,
             threshold: bits as u16,
@@ -127,18 +165,18 @@ impl Offer {
             return None;
         }
         let agreed = Agreed {
-            client_context: deflate.client_context && !self.client_no_context_takeover,
-            server_context: deflate.server_context && !self.server_no_context_takeover,
+            context_in: deflate.client_context && !self.client_no_context_takeover,
+            context_out: deflate.server_context && !self.server_no_context_takeover,
             window_bits,
             level: deflate.level,
             threshold: deflate.threshold,
         };
         let mut answer = NAME.to_owned();
         // What we decide for ourselves we say too: the client then need not keep a window for it.
-        if !agreed.server_context {
+        if !agreed.context_out {
             answer.push_str("; server_no_context_takeover");
         }
-        if !agreed.client_context {
+        if !agreed.context_in {
             answer.push_str("; client_no_context_takeover");
         }
         if let Some(bits) = self.server_max_window_bits {
@@ -278,7 +316,7 @@ mod tests {
         let lean = Deflate::default().server_context(false).client_context(false);
         let (agreed, answer) = agree(NAME, lean).unwrap();
         assert_eq!(answer, "permessage-deflate; server_no_context_takeover; client_no_context_takeover");
-        assert!(!agreed.client_context && !agreed.server_context);
+        assert!(!agreed.context_in && !agreed.context_out);
         assert_eq!(agree(NAME, Deflate::off()), None);
     }
 
