@@ -26,8 +26,13 @@ pub(crate) struct Pair {
 
 impl Authority {
     pub(crate) fn new() -> Self {
+        Self::named("An authority of this test")
+    }
+
+    pub(crate) fn named(name: &str) -> Self {
         let mut of = params(&[]);
-        of.distinguished_name.push(DnType::CommonName, "An authority of this test");
+        of.distinguished_name.push(DnType::CommonName, name);
+        of.extended_key_usages = Vec::new(); // of those whom it signs as well
         of.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         of.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let issuer = CertifiedIssuer::self_signed(of, new_key()).expect("a certificate");
@@ -75,6 +80,7 @@ impl Authority {
     pub(crate) fn chain(&self, names: &[&str]) -> Pair {
         let mut of = params(&[]);
         of.distinguished_name.push(DnType::CommonName, "An authority in the middle");
+        of.extended_key_usages = Vec::new();
         of.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         of.key_usages = vec![KeyUsagePurpose::KeyCertSign];
         let middle = CertifiedIssuer::signed_by(of, new_key(), &self.issuer).expect("a certificate");

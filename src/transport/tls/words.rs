@@ -53,9 +53,13 @@ fn certificate(error: &CertificateError) -> String {
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => "it has expired".into(),
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => "it is not valid yet".into(),
         CertificateError::UnknownIssuer => "nobody who is trusted here has signed it (is it self-signed?)".into(),
+        CertificateError::BadSignature => {
+            "it is signed by somebody who only has the name of one who is trusted here".into()
+        }
         CertificateError::NotValidForName => "it is for another name".into(),
         CertificateError::NotValidForNameContext { expected, presented } => {
-            format!("it is for {}, not for {}", presented.join(", "), expected.to_str())
+            let names: Vec<&str> = presented.iter().map(|name| bare(name)).collect();
+            format!("it is for {}, not for {}", names.join(", "), expected.to_str())
         }
         CertificateError::Revoked => "it was revoked".into(),
         CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
@@ -63,6 +67,12 @@ fn certificate(error: &CertificateError) -> String {
         }
         error => error.to_string(),
     }
+}
+
+/// A name as people write it: `DnsName("a.b")` is how it comes.
+fn bare(name: &str) -> &str {
+    let inside = name.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')'));
+    inside.unwrap_or(name).trim_matches('"')
 }
 
 fn received(alert: AlertDescription) -> String {
@@ -74,7 +84,9 @@ fn received(alert: AlertDescription) -> String {
             "it does not like our certificate".into()
         }
         AlertDescription::ProtocolVersion => "there is no version that both sides have".into(),
-        AlertDescription::HandshakeFailure => "there is no cipher suite that both sides have".into(),
+        AlertDescription::HandshakeFailure => {
+            "there is no cipher suite that both sides have, or it wants a certificate of ours".into()
+        }
         AlertDescription::UnrecognisedName => "it has no such server name".into(),
         AlertDescription::NoApplicationProtocol => "it has none of our protocols of ALPN".into(),
         alert => format!("{alert:?}"),
