@@ -3,10 +3,6 @@
 
 #![allow(clippy::indexing_slicing)] // a failing index fails the test
 
-use std::io::Write as _;
-
-use flate2::Compression;
-use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
 use workerman::testing::fuzz::{Answered, Asked, answer};
 
 const WHOLE: Asked = Asked { head_only: false, in_pieces: false, max_body: 1 << 20 };
@@ -220,41 +216,48 @@ fn trailers_and_headers_are_handed_on() {
     assert_eq!(trailers, [("Digest".to_owned(), "d".to_owned()), ("E".to_owned(), String::new())]);
 }
 
-fn gzip(plain: &[u8]) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-    encoder.write_all(plain).unwrap();
-    encoder.finish().unwrap()
-}
-
-fn zlib(plain: &[u8]) -> Vec<u8> {
-    let mut encoder = ZlibEncoder::new(Vec::new(), Compression::default());
-    encoder.write_all(plain).unwrap();
-    encoder.finish().unwrap()
-}
-
-fn deflate(plain: &[u8]) -> Vec<u8> {
-    let mut encoder = DeflateEncoder::new(Vec::new(), Compression::default());
-    encoder.write_all(plain).unwrap();
-    encoder.finish().unwrap()
-}
-
-/// An answer of these bytes in an encoding, with a length or in chunks of three.
-fn encoded(coding: &str, body: &[u8], chunked: bool) -> Vec<u8> {
-    let head = format!("HTTP/1.1 200 OK\r\nContent-Encoding: {coding}\r\n");
-    if !chunked {
-        return [format!("{head}Content-Length: {}\r\n\r\n", body.len()).as_bytes(), body].concat();
-    }
-    let mut wire = format!("{head}Transfer-Encoding: chunked\r\n\r\n").into_bytes();
-    for chunk in body.chunks(3) {
-        wire.extend([format!("{:x}\r\n", chunk.len()).as_bytes(), chunk, b"\r\n"].concat());
-    }
-    wire.extend(b"0\r\n\r\n");
-    wire
-}
-
 #[cfg(feature = "compression")]
 mod compressed {
-    use super::*;
+    use std::io::Write;
+
+    use flate2::Compression;
+    use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
+
+    use super::{Asked, HEAD, PIECES, WHOLE, answer, refused, taken};
+
+    fn encode<W>(plain: &[u8], mut encoder: W, finish: impl FnOnce(W) -> std::io::Result<Vec<u8>>) -> Vec<u8>
+    where
+        W: Write,
+    {
+        encoder.write_all(plain).expect("memory takes all");
+        finish(encoder).expect("memory takes all")
+    }
+
+    fn gzip(plain: &[u8]) -> Vec<u8> {
+        encode(plain, GzEncoder::new(Vec::new(), Compression::default()), GzEncoder::finish)
+    }
+
+    fn zlib(plain: &[u8]) -> Vec<u8> {
+        encode(plain, ZlibEncoder::new(Vec::new(), Compression::default()), ZlibEncoder::finish)
+    }
+
+    fn deflate(plain: &[u8]) -> Vec<u8> {
+        encode(plain, DeflateEncoder::new(Vec::new(), Compression::default()), DeflateEncoder::finish)
+    }
+
+    /// An answer of these bytes in an encoding, with a length or in chunks of three.
+    fn encoded(coding: &str, body: &[u8], chunked: bool) -> Vec<u8> {
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Encoding: {coding}\r\n");
+        if !chunked {
+            return [format!("{head}Content-Length: {}\r\n\r\n", body.len()).as_bytes(), body].concat();
+        }
+        let mut wire = format!("{head}Transfer-Encoding: chunked\r\n\r\n").into_bytes();
+        for chunk in body.chunks(3) {
+            wire.extend([format!("{:x}\r\n", chunk.len()).as_bytes(), chunk, b"\r\n"].concat());
+        }
+        wire.extend(b"0\r\n\r\n");
+        wire
+    }
 
     #[test]
     fn a_compressed_body_arrives_as_it_was() {
