@@ -61,6 +61,7 @@ mod data;
 #[cfg(doctest)]
 mod docs;
 mod error;
+mod event_source;
 mod handle;
 mod handover;
 mod http_client;
@@ -86,6 +87,7 @@ pub use connection::{
     TcpConnection, UpgradeError,
 };
 pub use error::{BoxError, Error, Result};
+pub use event_source::{EventSource, ReadyState};
 pub use http_client::{HttpClient, HttpError, PendingRequest, RequestBody, RequestOptions};
 pub use process::{Command, Usage};
 pub use protocols::datagram::Datagram;
@@ -95,8 +97,8 @@ pub use protocols::http::Compression;
 #[cfg(feature = "json")]
 pub use protocols::http::JsonError;
 pub use protocols::http::{
-    Body, Chunk, ClientResponse, Cookie, Files, FilesIter, FormError, Http, Param, Params, ParamsIter, Request,
-    Response, SameSite, ServerSentEvents, UploadError, Uploaded, UploadedFile,
+    Body, Chunk, ClientResponse, Cookie, Files, FilesIter, FormError, Http, MessageEvent, Param, Params, ParamsIter,
+    Request, Response, SameSite, ServerSentEvents, UploadError, Uploaded, UploadedFile,
 };
 pub use protocols::output::Output;
 pub use protocols::tcp::Tcp;

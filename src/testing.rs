@@ -235,10 +235,12 @@ impl Peer {
     }
 }
 
-/// The door for fuzzing: the HTTP codec without a connection, its forms, and what is weighed before a file is sent.
+/// The door for fuzzing: the HTTP codec without a connection, its forms, event streams as a client reads them, and what is
+/// weighed before a file is sent.
 pub mod fuzz {
     use crate::protocols::http::client::{Answers, End, Expected, HEAD_MOST, Outgoing};
     pub use crate::protocols::http::conditional::{Conditions, Outcome as Weighed, Validators};
+    pub use crate::protocols::http::event_stream::{EventStream, MessageEvent, TooLarge};
     pub use crate::protocols::http::form::Form;
     pub use crate::protocols::http::multipart::{Boundary, Decoder, Error, Event, PartHead};
     pub use crate::protocols::http::range::Selection;

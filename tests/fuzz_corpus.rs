@@ -39,8 +39,13 @@ fn chunked_bodies() {
 }
 
 #[test]
-fn event_streams() {
+fn events() {
     replay("sse", checks::sse);
+}
+
+#[test]
+fn event_streams() {
+    replay("event_stream", checks::event_stream);
 }
 
 #[test]

@@ -19,6 +19,7 @@ const LAYERS: &[&[&str]] = &[
     &["connection"],
     &["client", "session", "udp"],
     &["http_client"],
+    &["event_source"],
     &["worker"],
     &["process"],
     &["testing"],

@@ -7,6 +7,7 @@
 mod answers;
 mod conditions;
 mod cookies;
+mod event_stream;
 mod form;
 mod params;
 mod websocket;
@@ -20,6 +21,7 @@ use workerman::{Http, Request, Response, ServerSentEvents, Timer, Worker};
 pub use answers::http_response;
 pub use conditions::conditions;
 pub use cookies::cookies;
+pub use event_stream::event_stream;
 pub use form::multipart;
 pub use params::params;
 pub use websocket::{handshake, websocket};

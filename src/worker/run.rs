@@ -7,6 +7,7 @@ use crate::callback;
 use crate::client;
 use crate::connection;
 use crate::error::{Error, Result};
+use crate::event_source;
 use crate::http_client;
 use crate::protocols;
 use crate::reactor::{self, Key, Table};
@@ -97,6 +98,7 @@ pub(crate) struct Cleanup;
 impl Drop for Cleanup {
     fn drop(&mut self) {
         connection::clear();
+        event_source::clear();
         http_client::clear();
         client::clear();
         task::clear();

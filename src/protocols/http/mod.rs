@@ -28,6 +28,7 @@ mod compression;
 pub(crate) mod conditional;
 mod cookie;
 mod encode;
+pub(crate) mod event_stream;
 mod exchange;
 mod file;
 mod files;
@@ -61,6 +62,7 @@ pub(crate) mod uploads;
 pub use client::ClientResponse;
 #[cfg(feature = "compression")]
 pub use compression::Compression;
+pub use event_stream::MessageEvent;
 pub use files::{Files, FilesIter, Uploaded};
 pub(crate) use headers::Headers;
 #[cfg(feature = "json")]
