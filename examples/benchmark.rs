@@ -2,7 +2,7 @@
 //!
 //! Environment: `PORT`; `COUNT`, of processes; `SSE_INTERVAL_MS` and `SSE_SIZE`, the period and the size in bytes of the
 //! event that goes to every subscriber of `/sse`, and of the message to every WebSocket of `/hear`; `FILES`, a directory
-//! with a `file` for `/file` and a `static` for what is below `/static/`.
+//! with a `file` for `/file` and a `static` for what is below `/static/`; `TLS_CERTIFICATE` and `TLS_KEY`, PEM files.
 
 use std::hint::black_box;
 use std::path::PathBuf;
@@ -27,6 +27,10 @@ fn main() -> workerman::Result<()> {
     let interval = Duration::from_secs_f64(variable("SSE_INTERVAL_MS", 100.0) / 1000.0);
 
     let worker = Worker::<Http>::new(&format!("http://127.0.0.1:{port}"));
+    #[cfg(feature = "_tls")]
+    if let (Some(certificate), Some(key)) = (std::env::var_os("TLS_CERTIFICATE"), std::env::var_os("TLS_KEY")) {
+        worker.set_transport_ssl(workerman::TlsOptions::new(certificate, key));
+    }
     worker.set_count(variable("COUNT", 1));
     worker.set(Subscribers::default());
     worker.set_deadlines(Deadlines::default().keep_alive(0));
