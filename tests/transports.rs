@@ -324,7 +324,7 @@ fn what_is_counted_is_what_the_app_sends_and_receives(way: Way) {
     let connection = server.worker.connections().next().unwrap();
     assert_eq!((connection.bytes_read(), connection.bytes_written()), (7, 5));
     let encrypted: Option<TlsInfo> = connection.tls();
-    assert_eq!(encrypted.is_some(), way.is_encrypted());
+    assert_eq!((encrypted.is_some(), connection.is_encrypted()), (way.is_encrypted(), way.is_encrypted()));
     if let Some(info) = encrypted {
         assert_eq!(info.version, "TLSv1_3");
         assert_eq!(client.tls().protocol_version(), Some(rustls::ProtocolVersion::TLSv1_3));

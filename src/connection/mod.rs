@@ -33,7 +33,6 @@ mod stopping;
 mod survey;
 mod switched;
 pub(crate) mod tally;
-#[cfg(feature = "_tls")]
 mod tls;
 mod upgrade;
 mod websocket;

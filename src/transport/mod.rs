@@ -105,6 +105,14 @@ impl Transport {
         if let Self::Tls(session) = self { Some(session.info()) } else { None }
     }
 
+    /// Whether nobody on the way can read what is sent.
+    pub(crate) fn is_encrypted(&self) -> bool {
+        #[cfg(feature = "_tls")]
+        return matches!(self, Self::Tls(_));
+        #[cfg(not(feature = "_tls"))]
+        false
+    }
+
     /// Whether a read finds something that no event will tell of, though it has read less than it might have.
     #[inline]
     pub(crate) fn holds_more(&self) -> bool {
