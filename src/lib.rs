@@ -81,7 +81,7 @@ mod udp;
 mod worker;
 
 pub use callback::{CallbackResult, PanicPolicy};
-pub use client::AsyncTcpConnection;
+pub use client::{AsyncTcpConnection, AsyncUdpConnection};
 pub use connection::{
     Broadcast, CONNECT_FAIL, Deadlines, Destination, PROTOCOL_FAIL, RemoteConnection, SEND_FAIL, SendStatus, Status,
     TcpConnection, UpgradeError,

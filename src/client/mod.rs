@@ -13,6 +13,7 @@ mod resolve;
 #[cfg(feature = "_tls")]
 mod secure;
 mod target;
+mod udp;
 mod websocket;
 
 use std::fmt;
@@ -28,6 +29,7 @@ use crate::timer::Interval;
 pub(crate) use dial::take_offered;
 use registry::{Entry, Stage, with};
 use target::{Place, Target};
+pub use udp::AsyncUdpConnection;
 
 /// So many sends may wait for the connection.
 const QUEUE: usize = 1024;
@@ -368,6 +370,7 @@ impl<P: Codec> AsyncTcpConnection<P> {
 /// At the end of a loop: nothing of this thread's clients stays.
 pub(crate) fn clear() {
     registry::clear();
+    udp::clear();
     dial::clear();
     resolve::clear();
 }

@@ -394,7 +394,8 @@ impl Reactor {
     }
 
     fn handler(&self, kind: Kind) -> &Cell<Option<Handler>> {
-        let [waker, signal, listener, datagram, control, client, handshake, connection] = &self.handlers;
+        let [waker, signal, listener, datagram, control, client, datagram_client, handshake, connection] =
+            &self.handlers;
         match kind {
             Kind::Waker => waker,
             Kind::Signal => signal,
@@ -402,6 +403,7 @@ impl Reactor {
             Kind::Datagram => datagram,
             Kind::Control => control,
             Kind::Client => client,
+            Kind::DatagramClient => datagram_client,
             Kind::Handshake => handshake,
             Kind::Connection => connection,
         }

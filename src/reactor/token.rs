@@ -15,13 +15,15 @@ pub(crate) enum Kind {
     Control,
     /// Sockets that are being connected.
     Client,
+    /// Clients of datagrams.
+    DatagramClient,
     /// Connections whose first bytes are about how to go on.
     Handshake,
     Connection,
 }
 
 /// How many kinds there are.
-pub(crate) const KINDS: usize = 8;
+pub(crate) const KINDS: usize = 9;
 
 /// Where events of this key go: the generation above, then kind, then slot.
 #[allow(clippy::cast_possible_truncation)] // 64-bit targets only
@@ -38,7 +40,8 @@ pub(crate) fn from_token(token: Token) -> (Kind, Key) {
         3 => Kind::Datagram,
         4 => Kind::Control,
         5 => Kind::Client,
-        6 => Kind::Handshake,
+        6 => Kind::DatagramClient,
+        7 => Kind::Handshake,
         _ => Kind::Connection,
     };
     (kind, Key { slot: (token.0 & 0xff_ffff) as u32, generation: (token.0 >> 32) as u32 })
@@ -59,6 +62,7 @@ mod tests {
             Kind::Datagram,
             Kind::Control,
             Kind::Client,
+            Kind::DatagramClient,
             Kind::Handshake,
             Kind::Connection,
         ] {

@@ -44,42 +44,59 @@ impl<P: Datagram> Handlers<P> {
         };
         callback::call(taken.site(), || taken.get().map_or(Ok(()), |callback| callback(connection, message)))
     }
+}
 
-    /// The messages up to the first that breaks the series, and why it does. A callback that fails costs the rest.
-    fn deliver_messages(&self, connection: UdpConnection<P>, messages: &mut Messages<'_, P>) -> Result<(), Broken> {
-        loop {
-            let mut next = None;
-            // A protocol may be a user's.
-            let decoded = callback::call(Site::unset("the protocol of a datagram"), || {
-                next = messages.next();
-                Ok(())
-            });
-            decoded.map_err(|reason| Broken::Refused(reason.into()))?;
-            let Some(message) = next.transpose()? else { return Ok(()) };
-            let result = self.on_message(connection, message);
-            reactor::get().settle();
-            if result.is_err() {
-                log::error!("the rest of a datagram of {} is dropped", connection.remote_addr());
-                return Ok(());
-            }
+/// Decodes a datagram and has the messages in it delivered; answers why the rest of it is refused, if it is.
+pub(crate) fn deliver<P: Datagram>(
+    datagram: &[u8],
+    peer: SocketAddr,
+    on_message: impl FnMut(P::Message) -> Result<(), String>,
+) -> Option<Box<str>> {
+    let mut messages = Messages::<P>::new(datagram, TcpConnection::default_max_package_size());
+    let delivered = deliver_messages(&mut messages, peer, on_message);
+    callback::discard(messages);
+    match delivered {
+        Ok(()) => None,
+        Err(Broken::Incomplete(bytes)) => {
+            log::debug!("a datagram of {peer}: {bytes} bytes at its end are no whole message");
+            None
+        }
+        Err(Broken::Refused(reason)) => {
+            log::debug!("a datagram of {peer}: refused, {reason}");
+            Some(reason)
+        }
+    }
+}
+
+/// The messages up to the first that breaks the series, and why it does. A callback that fails costs the rest.
+fn deliver_messages<P: Datagram>(
+    messages: &mut Messages<'_, P>,
+    peer: SocketAddr,
+    mut on_message: impl FnMut(P::Message) -> Result<(), String>,
+) -> Result<(), Broken> {
+    loop {
+        let mut next = None;
+        // A protocol may be a user's.
+        let decoded = callback::call(Site::unset("the protocol of a datagram"), || {
+            next = messages.next();
+            Ok(())
+        });
+        decoded.map_err(|reason| Broken::Refused(reason.into()))?;
+        let Some(message) = next.transpose()? else { return Ok(()) };
+        let result = on_message(message);
+        reactor::get().settle();
+        if result.is_err() {
+            log::error!("the rest of a datagram of {peer} is dropped");
+            return Ok(());
         }
     }
 }
 
 impl<P: Datagram> Driver for Handlers<P> {
     fn deliver(&self, worker: Key, peer: SocketAddr, datagram: &[u8]) {
-        let mut messages = Messages::<P>::new(datagram, TcpConnection::default_max_package_size());
-        let delivered = self.deliver_messages(UdpConnection::new(worker, peer), &mut messages);
-        callback::discard(messages);
-        match delivered {
-            Ok(()) => {}
-            Err(Broken::Incomplete(bytes)) => {
-                log::debug!("a datagram of {peer}: {bytes} bytes at its end are no whole message");
-            }
-            Err(Broken::Refused(reason)) => {
-                log::debug!("a datagram of {peer}: refused, {reason}");
-                self.report(worker, peer, PROTOCOL_FAIL, &reason);
-            }
+        let connection = UdpConnection::new(worker, peer);
+        if let Some(reason) = deliver::<P>(datagram, peer, |message| self.on_message(connection, message)) {
+            self.report(worker, peer, PROTOCOL_FAIL, &reason);
         }
     }
 

@@ -31,8 +31,11 @@ use driver::Handlers;
 use registry::{Entry, WorkerData, with_entry, with_socket};
 
 pub use connection::UdpConnection;
+pub(crate) use driver::deliver;
+pub(crate) use outgoing::{Given, Outgoing};
 pub(crate) use processes::{address, bind, bind_beside, look_at, name, on_start, on_stop, part};
 pub(crate) use registry::{clear, is_leaving, keys, leave, listen, overview};
+pub(crate) use send::{Refusal, encode, text_of};
 
 /// A worker that listens for datagrams, by a handle that is copied freely: PHP's `new Worker('udp://…')`.
 ///

@@ -12,7 +12,7 @@ const COST: usize = size_of::<Waiting>();
 
 /// The datagrams that wait.
 #[derive(Debug)]
-pub(super) struct Outgoing {
+pub(crate) struct Outgoing {
     waiting: VecDeque<Waiting>,
     /// What they cost.
     cost: usize,
@@ -27,7 +27,7 @@ struct Waiting {
 
 /// What became of a datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Given {
+pub(crate) enum Given {
     /// The system has it.
     Sent,
     /// It waits.
@@ -38,25 +38,25 @@ pub(super) enum Given {
 
 impl Outgoing {
     /// At this limit no more may wait, in bytes. It is checked before a datagram is added.
-    pub(super) fn new(limit: usize) -> Self {
+    pub(crate) fn new(limit: usize) -> Self {
         Self { waiting: VecDeque::new(), cost: 0, limit }
     }
 
-    pub(super) fn set_limit(&mut self, limit: usize) {
+    pub(crate) fn set_limit(&mut self, limit: usize) {
         self.limit = limit;
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
 
-    pub(super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.waiting = VecDeque::new();
         self.cost = 0;
     }
 
     /// Sends a datagram with this system call, unless others wait before it or there is no room.
-    pub(super) fn send(
+    pub(crate) fn send(
         &mut self,
         peer: SocketAddr,
         bytes: &[u8],
@@ -74,7 +74,7 @@ impl Outgoing {
     }
 
     /// Sends what waits, as far as there is room; answers which datagrams the system refused, and why.
-    pub(super) fn drain(
+    pub(crate) fn drain(
         &mut self,
         mut write: impl FnMut(&[u8], SocketAddr) -> io::Result<usize>,
     ) -> Vec<(SocketAddr, io::Error)> {

@@ -28,39 +28,47 @@ pub(super) fn message<P: Datagram + Encode<M>, M>(key: Key, peer: SocketAddr, me
     if with_socket(key, |_| ()).is_none() {
         return SendStatus::Closed;
     }
+    encode::<P, M, _>(message, |encoded| match encoded {
+        Ok(None) => SendStatus::Sent,
+        Ok(Some(bytes)) => datagram(key, peer, bytes),
+        Err((code, text)) => {
+            fail(key, peer, code, text);
+            SendStatus::Dropped
+        }
+    })
+}
+
+/// Why a message is no datagram: what `on_error` is told.
+pub(crate) type Refusal = (u32, Cow<'static, str>);
+
+/// Lends the datagram that a message is, `None` if it is none: gathered if it lies in several pieces.
+pub(crate) fn encode<P, M, R>(message: M, then: impl FnOnce(Result<Option<&[u8]>, Refusal>) -> R) -> R
+where
+    P: Datagram + Encode<M>,
+{
     let mut queue = registry().spare.take();
     let date = reactor::get().clock.date();
     let encoded = match custom::make::<P>() {
         Ok(mut codec) => custom::encode(&mut codec, message, &mut Output::new(&mut queue, &date, 0)),
         Err(reason) => Encoded::Failed(reason.into_string()),
     };
-    let status = match encoded {
-        Encoded::Done if queue.is_empty() && P::nothing().is_none() => SendStatus::Sent,
-        Encoded::Done => datagram_of(key, peer, &mut queue),
-        Encoded::Kept => dropped(key, peer, "a datagram cannot wait for its protocol".into()),
-        Encoded::Stray(reason) => dropped(key, peer, reason.into()),
-        Encoded::Failed(reason) => {
-            fail(key, peer, PROTOCOL_FAIL, reason.into());
-            SendStatus::Dropped
-        }
+    let result = match encoded {
+        Encoded::Done if queue.is_empty() && P::nothing().is_none() => then(Ok(None)),
+        Encoded::Done if queue.len() > LONGEST => then(Err((SEND_FAIL, TOO_LONG.into()))),
+        Encoded::Done => match queue.as_single() {
+            Some(bytes) => then(Ok(Some(bytes))),
+            None => match gather(&mut queue) {
+                Ok(bytes) => then(Ok(Some(&bytes))),
+                Err(error) => then(Err((SEND_FAIL, text_of(&error)))),
+            },
+        },
+        Encoded::Kept => then(Err((SEND_FAIL, "a datagram cannot wait for its protocol".into()))),
+        Encoded::Stray(reason) => then(Err((SEND_FAIL, reason.into()))),
+        Encoded::Failed(reason) => then(Err((PROTOCOL_FAIL, reason.into()))),
     };
     queue.reset();
     registry().spare.set(queue);
-    status
-}
-
-/// Sends what was encoded, gathered if it lies in several pieces.
-fn datagram_of(key: Key, peer: SocketAddr, queue: &mut Outbound) -> SendStatus {
-    if queue.len() > LONGEST {
-        return dropped(key, peer, TOO_LONG.into());
-    }
-    if let Some(bytes) = queue.as_single() {
-        return datagram(key, peer, bytes);
-    }
-    match gather(queue) {
-        Ok(bytes) => datagram(key, peer, &bytes),
-        Err(error) => dropped(key, peer, text_of(&error)),
-    }
+    result
 }
 
 /// Sends a datagram.
@@ -124,7 +132,7 @@ fn report(key: Key, code: u32) {
 }
 
 /// What `on_error` is told of an error of the system.
-pub(super) fn text_of(error: &io::Error) -> Cow<'static, str> {
+pub(crate) fn text_of(error: &io::Error) -> Cow<'static, str> {
     match error.raw_os_error() {
         Some(code) if code == Errno::MSGSIZE.raw_os_error() => TOO_LONG.into(),
         _ => error.to_string().into(),

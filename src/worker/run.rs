@@ -36,6 +36,8 @@ pub(crate) fn run(
     listening()?;
     start_all()?;
     started()?;
+    // What was asked for before there was a loop may end it.
+    reactor.settle();
     while !reactor.is_stopping() {
         reactor.turn(true)?;
     }
