@@ -192,9 +192,11 @@ fn an_answer_without_end_is_looked_at_once() {
 fn compression_is_as_the_server_accepts_it() {
     use crate::protocols::websocket::Deflate;
 
+    type SetUp = fn(&mut Setup);
+    /// Whether we compress, and how much of what has come is kept.
     type Fine = Option<(bool, usize)>;
     let lean = |setup: &mut Setup| setup.set_deflate(Deflate::default().server_context(false).client_context(false));
-    let cases: [(fn(&mut Setup), &str, Fine); 14] = [
+    let cases: [(SetUp, &str, Fine); 14] = [
         (|_| {}, "permessage-deflate", Some((true, 5))),
         (|_| {}, "permessage-deflate; server_no_context_takeover", Some((true, 0))),
         (|_| {}, "permessage-deflate; server_max_window_bits=8; client_max_window_bits=9", Some((true, 5))),
