@@ -1,4 +1,8 @@
-//! A peer for uploads: hyper on one thread of tokio. It collects the body of a request and answers with its length.
+//! A peer for uploads: hyper on one thread of tokio. It collects the body of a request and answers with its length. And what
+//! the programs here share.
+
+pub mod site;
+pub mod taken;
 
 use std::convert::Infallible;
 
@@ -10,6 +14,8 @@ use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 use tokio::task::{LocalSet, spawn_local};
+
+pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 /// Serves on `PORT` until it is killed.
 pub fn run() -> std::io::Result<()> {
@@ -27,7 +33,7 @@ async fn serve(port: u16) -> std::io::Result<()> {
     }
 }
 
-async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+async fn answer(request: Request<Incoming>) -> std::result::Result<Response<Full<Bytes>>, Infallible> {
     let length = request.into_body().collect().await.map_or(0, |body| body.to_bytes().len());
     Ok(Response::new(Full::from(length.to_string())))
 }
