@@ -224,7 +224,9 @@ impl Visit<'_> {
                 Some(count)
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                self.flags.clear(Flags::READABLE | Flags::READ_CLOSED);
+                if !self.transport.holds_more() {
+                    self.flags.clear(Flags::READABLE | Flags::READ_CLOSED);
+                }
                 None
             }
             Err(error) => {

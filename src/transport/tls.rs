@@ -30,6 +30,9 @@ pub(crate) use client::Connector;
 pub use options::{TlsClientOptions, TlsOptions, TlsVersion};
 pub(crate) use server::Acceptor;
 
+/// So often is ciphertext read for one read of plaintext.
+const ROUNDS: usize = 8;
+
 /// One end of a TLS connection.
 pub(crate) struct Session {
     under: Transport,
@@ -43,6 +46,8 @@ pub(crate) struct Session {
     /// So many of the bytes that are offered next are in there.
     held: usize,
     is_registered: bool,
+    /// The last read has ended before everything was read, so that others have their turn.
+    is_busy: bool,
     /// The peer has said something.
     heard: bool,
     /// The peer has said that it sends no more.
@@ -97,6 +102,7 @@ impl Session {
             outgoing: Vec::new(),
             held: 0,
             is_registered: false,
+            is_busy: false,
             heard: false,
             peer_closed: false,
             closed: false,
@@ -194,8 +200,16 @@ impl Session {
 impl Session {
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut filled = self.take_plain(buffer);
+        let mut rounds = 0;
+        self.is_busy = false;
         Buffers::lend(|buffers| {
             while filled < buffer.len() && !self.peer_closed {
+                // Records may be empty, and there may be no end of them.
+                rounds += 1;
+                if rounds > ROUNDS {
+                    self.is_busy = true;
+                    return if filled > 0 { Ok(filled) } else { Err(io::ErrorKind::WouldBlock.into()) };
+                }
                 let count = match self.receive(buffers) {
                     // Without the peer's word for it, something may have been cut off.
                     Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
@@ -235,7 +249,7 @@ impl Session {
 
     /// Whether a read finds something that no event will tell of.
     pub(super) fn holds_more(&self) -> bool {
-        !self.plain.is_empty() || self.peer_closed
+        !self.plain.is_empty() || self.peer_closed || self.is_busy
     }
 
     /// Reads ciphertext, behind that which waits.
@@ -255,7 +269,7 @@ impl Session {
             let deliver = |payload: &[u8]| {
                 let direct = room.get_mut(filled..).filter(|_| plain.is_empty()).unwrap_or_default();
                 let (now, later) = payload.split_at(direct.len().min(payload.len()));
-                direct.iter_mut().zip(now).for_each(|(to, from)| *to = *from);
+                direct.get_mut(..now.len()).unwrap_or_default().copy_from_slice(now);
                 filled += now.len();
                 plain.extend_from_slice(later);
             };
