@@ -7,11 +7,10 @@ mod outside;
 
 use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
-use std::process::Command;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use outside::{PATIENCE, Process, Program, Server, TemporaryDirectory, connect, eventually, free_address, read_until};
+use outside::{PATIENCE, Peer, Process, Program, Server, connect, free_address, read_until};
 use workerman::{EventSource, ReadyState, Response, ServerSentEvents};
 
 /// The example, fed by this one.
@@ -67,22 +66,11 @@ fn a_source_that_is_none_ends_the_example_with_the_cause() {
 }
 
 /// nginx in front of a server, until it is dropped.
-fn nginx(server: SocketAddr, directory: &TemporaryDirectory) -> (Process, SocketAddr) {
-    let address = free_address();
-    let home = directory.0.display();
-    let config = directory.0.join("nginx.conf");
-    let text = format!(
-        "daemon off; master_process off; pid {home}/pid; error_log stderr;\n\
-         events {{}}\n\
-         http {{ access_log off; client_body_temp_path {home}/a; proxy_temp_path {home}/b; fastcgi_temp_path {home}/c;\n\
-         uwsgi_temp_path {home}/d; scgi_temp_path {home}/e;\n\
-         server {{ listen {address}; location / {{ proxy_pass http://{server}; proxy_http_version 1.1;\n\
-         proxy_set_header Connection \"\"; }} }} }}\n"
-    );
-    std::fs::write(&config, text).expect("it can be written");
-    let nginx = Process::start(Command::new("nginx").arg("-c").arg(&config).args(["-p", &home.to_string()]));
-    eventually("nginx listens", || outside::try_connect(address).is_ok());
-    (nginx, address)
+fn nginx(server: SocketAddr) -> Peer {
+    Peer::nginx(&format!(
+        "server {{ listen 127.0.0.1:@PORT@; location / {{ proxy_pass http://{server}; proxy_http_version 1.1;
+           proxy_set_header Connection \"\"; }} }}"
+    ))
 }
 
 /// What a source on a loop of its own tells, and how it ends.
@@ -105,7 +93,6 @@ fn receive(told: &mpsc::Receiver<String>) -> String {
 
 #[test]
 fn a_stream_through_nginx_is_the_same_and_comes_back_when_the_server_does() {
-    let directory = TemporaryDirectory::new("nginx-events");
     let server = Server::start(|worker| {
         worker.on_message(|connection, request| {
             let seen: u64 = request.last_event_id().and_then(|id| id.parse().ok()).unwrap_or(0);
@@ -116,8 +103,8 @@ fn a_stream_through_nginx_is_the_same_and_comes_back_when_the_server_does() {
             connection.add_timer(0.05, move || connection.close());
         });
     });
-    let (_nginx, address) = nginx(server.address, &directory);
-    let url = format!("http://{address}/events");
+    let nginx = nginx(server.address);
+    let url = format!("http://{}/events", nginx.address);
     let (_watcher, told) = watch(url.clone());
     let mut next = 1;
     while next <= 9 {
