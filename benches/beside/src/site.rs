@@ -50,8 +50,8 @@ impl Body for Events {
     }
 }
 
-/// Serves on `PORT` until it is killed, with TLS if `TLS_CERTIFICATE` and `TLS_KEY` name files. `SSE_INTERVAL_MS` and `SSE_SIZE` are the
-/// period and the size of the event that goes to every subscriber of `/sse`.
+/// Serves on `PORT` until it is killed, with TLS if `TLS_CERTIFICATE` and `TLS_KEY` name files. `SSE_INTERVAL_MS` and
+/// `SSE_SIZE` are the period and the size of the event that goes to every subscriber of `/sse`.
 pub fn run() -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     LocalSet::new().block_on(&runtime, serve())
