@@ -64,6 +64,11 @@ fn websockets() {
 }
 
 #[test]
+fn websocket_clients() {
+    replay("websocket_client", checks::websocket_client);
+}
+
+#[test]
 fn handshakes() {
     replay("handshake", checks::handshake);
 }

@@ -11,6 +11,7 @@ mod event_stream;
 mod form;
 mod params;
 mod websocket;
+mod websocket_client;
 
 use std::sync::mpsc::channel;
 use std::time::Duration;
@@ -25,6 +26,7 @@ pub use event_stream::event_stream;
 pub use form::multipart;
 pub use params::params;
 pub use websocket::{handshake, websocket};
+pub use websocket_client::websocket_client;
 
 const LIMIT: usize = 1024 * 1024;
 
