@@ -539,59 +539,56 @@ fn our_client_and_our_server_understand_each_other() {
 }
 
 #[cfg(feature = "deflate")]
-mod compressed {
+#[test]
+fn messages_are_compressed_under_every_agreement() {
     use workerman::Deflate;
 
-    use super::*;
-
-    #[test]
-    fn messages_are_compressed_under_every_agreement() {
-        let ways = [
-            Deflate::default(),
-            Deflate::default().client_context(false),
-            Deflate::default().server_context(false).level(9),
-            Deflate::default().client_context(false).server_context(false).threshold(1),
-        ];
-        for way in ways {
-            let (simulation, client, log, there, here) = pair(|client| client.set_deflate(way));
-            let mut sizes = Vec::new();
-            for _ in 0..3 {
-                client.send("so it goes, and so it goes, and goes ".repeat(10));
-                simulation.run();
-                let sent = there.read();
-                let [frame] = frames(&sent).try_into().unwrap_or_else(|_| panic!("one frame"));
-                assert_eq!(frame.first, 0xc1);
-                sizes.push(frame.payload.len());
-                here.write(sent);
-                carry(&simulation, &there, &here);
-                assert_eq!(
-                    log.take(),
-                    [format!("{:?}", Message::from("so it goes, and so it goes, and goes ".repeat(10)))]
-                );
-            }
-            assert!(sizes.iter().all(|size| *size < 100), "{sizes:?}");
+    let ways = [
+        Deflate::default(),
+        Deflate::default().client_context(false),
+        Deflate::default().server_context(false).level(9),
+        Deflate::default().client_context(false).server_context(false).threshold(1),
+    ];
+    for way in ways {
+        let (simulation, client, log, there, here) = pair(|client| client.set_deflate(way));
+        let mut sizes = Vec::new();
+        for _ in 0..3 {
+            client.send("so it goes, and so it goes, and goes ".repeat(10));
+            simulation.run();
+            let sent = there.read();
+            let [frame] = frames(&sent).try_into().unwrap_or_else(|_| panic!("one frame"));
+            assert_eq!(frame.first, 0xc1);
+            sizes.push(frame.payload.len());
+            here.write(sent);
+            carry(&simulation, &there, &here);
+            assert_eq!(
+                log.take(),
+                [format!("{:?}", Message::from("so it goes, and so it goes, and goes ".repeat(10)))]
+            );
         }
+        assert!(sizes.iter().all(|size| *size < 100), "{sizes:?}");
     }
+}
 
-    #[test]
-    fn a_window_is_kept_to() {
-        // What repeats at a greater distance than the window does not get shorter by it.
-        let distant = |bits: u8| {
-            let (simulation, client, _log) = client();
-            client.connect();
-            let (peer, request) = accept(&simulation);
-            let line = format!("Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits={bits}\r\n");
-            peer.write(answer(&request, &line));
-            simulation.run();
-            let digits = std::iter::successors(Some(1_u32), |seed| Some(seed.wrapping_mul(1_664_525).wrapping_add(1)));
-            let noise: String = digits.take(1500).filter_map(|seed| char::from_digit(seed >> 27, 32)).collect();
-            client.send(noise.repeat(2));
-            simulation.run();
-            frames(&peer.read())[0].payload.len()
-        };
-        assert!(distant(9) > distant(15) + 300, "{} {}", distant(9), distant(15));
-        assert_eq!(distant(8), 3000, "there is no such window here, so nothing is compressed");
-    }
+#[cfg(feature = "deflate")]
+#[test]
+fn a_window_is_kept_to() {
+    // What repeats at a greater distance than the window does not get shorter by it.
+    let distant = |bits: u8| {
+        let (simulation, client, _log) = client();
+        client.connect();
+        let (peer, request) = accept(&simulation);
+        let line = format!("Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits={bits}\r\n");
+        peer.write(answer(&request, &line));
+        simulation.run();
+        let digits = std::iter::successors(Some(1_u32), |seed| Some(seed.wrapping_mul(1_664_525).wrapping_add(1)));
+        let noise: String = digits.take(1500).filter_map(|seed| char::from_digit(seed >> 27, 32)).collect();
+        client.send(noise.repeat(2));
+        simulation.run();
+        frames(&peer.read())[0].payload.len()
+    };
+    assert!(distant(9) > distant(15) + 300, "{} {}", distant(9), distant(15));
+    assert_eq!(distant(8), 3000, "there is no such window here, so nothing is compressed");
 }
 
 proptest! {
