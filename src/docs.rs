@@ -11,6 +11,8 @@ mod design {}
 #[cfg(feature = "json")] // some of its code is about that
 #[doc = include_str!("../docs/http.md")]
 mod http {}
+#[doc = include_str!("../docs/http-client.md")]
+mod http_client {}
 #[doc = include_str!("../docs/http-conformance.md")]
 mod http_conformance {}
 #[doc = include_str!("../docs/performance.md")]

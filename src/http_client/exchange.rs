@@ -111,7 +111,9 @@ impl PendingRequest {
     ///             connection.on_buffer_drain(move |_| request.resume());
     ///         }
     ///     });
-    ///     http.request("http://127.0.0.1:8080/video", options, move |_| connection.send(Chunk::new("")));
+    ///     let request =
+    ///         http.request("http://127.0.0.1:8080/video", options, move |_| connection.send(Chunk::new("")));
+    ///     connection.on_close(move |_| request.abort());
     /// }
     /// ```
     pub fn pause(self) {
