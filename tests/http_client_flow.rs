@@ -305,6 +305,34 @@ fn a_browser_is_answered_from_the_callback() {
 }
 
 #[test]
+fn a_proxy_is_asked_first_and_its_connections_are_used_by_nobody_else() {
+    let simulation = Simulation::new();
+    let log = Log::new();
+    let proxied = HttpClient::new().proxy("http://me:secret@proxy.test:3128");
+    assert_eq!(proxied, HttpClient::new().proxy("http://me:secret@proxy.test:3128"), "one way");
+    let ask = |http: HttpClient| {
+        let write = log.writer();
+        http.get("http://server.test/", move |answer| write(told(answer)));
+    };
+    ask(proxied);
+    let proxy = accept(&simulation);
+    assert!(proxy.read_text().starts_with("CONNECT server.test:80 HTTP/1.1\r\n"));
+    proxy.write("HTTP/1.1 200 Connection established\r\n\r\n");
+    simulation.run();
+    assert!(proxy.read_text().starts_with("GET / HTTP/1.1\r\nHost: server.test\r\n"));
+    proxy.write(OK);
+    simulation.run();
+    ask(HttpClient::new());
+    let straight = accept(&simulation);
+    assert!(straight.read_text().starts_with("GET / "));
+    straight.write(OK);
+    ask(proxied);
+    simulation.run();
+    assert!(proxy.read_text().starts_with("GET / ") && simulation.accept().is_none());
+    assert_eq!(log.take().len(), 2);
+}
+
+#[test]
 fn what_a_callback_holds_goes_with_it() {
     let simulation = Simulation::new();
     let http = HttpClient::new();

@@ -2,6 +2,9 @@
 
 #![allow(clippy::indexing_slicing)] // a failing index fails the test
 
+#[cfg(feature = "_tls")]
+#[path = "outside/certificates.rs"]
+mod certificates;
 mod outside;
 
 use std::fs;
@@ -36,7 +39,7 @@ impl Asking {
     }
 
     /// Asks for one address after the other.
-    fn one_by_one(http: HttpClient, urls: Vec<String>) -> Self {
+    fn one_by_one(client: impl FnOnce() -> HttpClient + Send + 'static, urls: Vec<String>) -> Self {
         fn next(http: HttpClient, mut urls: std::vec::IntoIter<String>, tell: mpsc::Sender<Answer>) {
             if let Some(url) = urls.next() {
                 http.get(&url, move |answer| {
@@ -45,7 +48,7 @@ impl Asking {
                 });
             }
         }
-        Self::begin(move |tell| next(http, urls.into_iter(), tell))
+        Self::begin(move |tell| next(client(), urls.into_iter(), tell))
     }
 
     fn next(&self) -> Answer {
@@ -90,7 +93,7 @@ fn nginx() -> Peer {
 fn nginx_answers_more_requests_than_it_keeps_a_connection_for() {
     let nginx = nginx();
     let urls = (0..10).map(|_| format!("http://{}/small.txt", nginx.address)).collect();
-    let asking = Asking::one_by_one(HttpClient::new().max_conn_per_addr(1), urls);
+    let asking = Asking::one_by_one(|| HttpClient::new().max_conn_per_addr(1), urls);
     for _ in 0..10 {
         let response = asking.response();
         assert_eq!((response.status(), &*response.text()), (200, "from nginx\n"));
@@ -103,7 +106,7 @@ fn nginx_redirects_denies_and_packs() {
     let nginx = nginx();
     let base = format!("http://{}", nginx.address);
     let paths = ["/moved", "/round", "/missing", "/long.txt"];
-    let asking = Asking::one_by_one(HttpClient::new(), paths.map(|path| format!("{base}{path}")).into());
+    let asking = Asking::one_by_one(HttpClient::new, paths.map(|path| format!("{base}{path}")).into());
     let moved = asking.response();
     assert_eq!((&*moved.text(), moved.url()), ("from nginx\n", &*format!("{base}/small.txt")));
     assert!(matches!(asking.next(), Err(HttpError::Redirect(_))));
@@ -160,7 +163,7 @@ fn a_server_of_this_crate_is_asked_by_many_at_once() {
 fn whoever_is_not_there_is_told_of_in_words() {
     let closed = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("an address");
     let urls = vec![format!("http://{closed}/"), "http://name.invalid/".to_owned()];
-    let asking = Asking::one_by_one(HttpClient::new(), urls);
+    let asking = Asking::one_by_one(HttpClient::new, urls);
     let refused = asking.next().expect_err("nobody listens");
     assert!(refused.to_string().contains("Connection refused"), "{refused}");
     let unknown = asking.next().expect_err("nobody has this name");
@@ -175,8 +178,7 @@ fn a_connection_that_takes_too_long_to_come_about_is_given_up() {
     socket.listen(0).expect("it listens");
     let address = socket.local_addr().ok().and_then(|address| address.as_socket()).expect("an address");
     let _first = connect(address);
-    let http = HttpClient::new().connect_timeout(0.2);
-    let asking = Asking::one_by_one(http, vec![format!("http://{address}/"); 2]);
+    let asking = Asking::one_by_one(|| HttpClient::new().connect_timeout(0.2), vec![format!("http://{address}/"); 2]);
     let error = asking.next().expect_err("nobody answers");
     assert!(error.to_string().contains("takes too long"), "{error}");
 }
@@ -185,7 +187,7 @@ fn a_connection_that_takes_too_long_to_come_about_is_given_up() {
 fn a_server_that_says_nothing_has_its_time() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("an address");
     let url = format!("http://{}/", listener.local_addr().expect("an address"));
-    let asking = Asking::one_by_one(HttpClient::new().timeout(0.2), vec![url]);
+    let asking = Asking::one_by_one(|| HttpClient::new().timeout(0.2), vec![url]);
     let (mut stream, _) = listener.accept().expect("it comes");
     assert_eq!(asking.next(), Err(HttpError::Timeout));
     let mut heard = String::new();
@@ -197,7 +199,7 @@ fn a_server_that_says_nothing_has_its_time() {
 fn a_server_that_breaks_off_has_given_no_answer() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("an address");
     let url = format!("http://{}/", listener.local_addr().expect("an address"));
-    let asking = Asking::one_by_one(HttpClient::new(), vec![url]);
+    let asking = Asking::one_by_one(HttpClient::new, vec![url]);
     let (mut stream, _) = listener.accept().expect("it comes");
     stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nnot all").expect("it listens");
     drop(stream);
@@ -212,4 +214,52 @@ fn the_example_answers_with_what_another_server_says() {
     assert!(ask(&mut browser, "/", "Paris\n").contains("200 OK"));
     let copy = ask(&mut browser, "/copy", "\r\n0\r\n\r\n");
     assert_eq!(copy.matches("0123456789abcdef").count(), 1 << 16);
+}
+
+#[cfg(feature = "_tls")]
+#[test]
+fn nginx_is_asked_by_tls_and_nobody_else_is_trusted() {
+    let authority = certificates::Authority::new();
+    let pair = authority.sign(&["127.0.0.1"]);
+    let nginx = Peer::nginx(&format!(
+        "keepalive_requests 3;
+         server {{
+             listen 127.0.0.1:@PORT@ ssl; root @DIR@;
+             ssl_certificate {}; ssl_certificate_key {};
+             location = /plain {{ return 302 http://127.0.0.1:@PORT@/; }}
+             location = /moved {{ return 301 /small.txt; }}
+         }}",
+        pair.certificate.display(),
+        pair.key.display()
+    ));
+    fs::write(nginx.directory.0.join("small.txt"), "by TLS\n").expect("a file");
+    let (base, file) = (format!("https://{}", nginx.address), authority.file());
+    let asking = Asking::begin(move |tell| {
+        let trusting = HttpClient::new().transport_ssl(workerman::TlsClientOptions::new().ca_file(file));
+        let (tell_of_all, tell_of_plain) = (tell.clone(), tell.clone());
+        let plain = format!("{base}/plain");
+        let all = vec![format!("{base}/moved"); 7];
+        let strict = format!("{base}/small.txt");
+        fn next(http: HttpClient, mut urls: Vec<String>, tell: mpsc::Sender<Answer>, then: Box<dyn FnOnce()>) {
+            let Some(url) = urls.pop() else { return then() };
+            http.get(&url, move |answer| {
+                let _ = tell.send(answer);
+                next(http, urls, tell, then);
+            });
+        }
+        let last = move || {
+            trusting.get(&plain, move |answer| {
+                let _ = tell_of_plain.send(answer);
+                // Its connections are there, and are not for whoever does not trust this server.
+                HttpClient::new().get(&strict, move |answer| drop(tell.send(answer)));
+            });
+        };
+        next(trusting, all, tell_of_all, Box::new(last));
+    });
+    for _ in 0..7 {
+        assert_eq!(asking.response().text(), "by TLS\n");
+    }
+    let plain = asking.next().expect_err("not to where everybody reads along");
+    assert!(plain.to_string().contains("from https to http"), "{plain}");
+    assert!(matches!(asking.next(), Err(HttpError::Connect(_))));
 }

@@ -60,9 +60,11 @@ pub(super) fn dial(server: Key, exchange: Key) {
         };
         let key = state.links.insert(link).ok()?;
         asking.link = Some(key);
-        Some((key, asking.client.connect_timeout))
+        let (timeout, route) = (asking.client.connect_timeout, asking.client.route);
+        Some((key, timeout, state.route(route).map(|route| route.way.clone())))
     });
-    let Some((key, timeout)) = link else { return };
+    let Some((key, timeout, way)) = link else { return };
+    way.unwrap_or_default().lead(client);
     client.on_connect(move |_| opened(key));
     client.on_message(move |_, event| arrived(key, event));
     client.on_error(move |_, code, text| {

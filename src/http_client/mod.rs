@@ -7,6 +7,7 @@
 //! | `write` | the head of a request |
 //! | `exchange` | a request from its beginning to its callback |
 //! | `redirect` | what becomes of a request that is sent elsewhere |
+//! | `route` | proxies, and how TLS is spoken |
 //! | `pool`, `link` | servers, the connections to them, and who waits for one |
 //!
 //! Invariants: a request's callback is called once, or never if the app has aborted it or the loop has ended; it is not
@@ -19,12 +20,15 @@ mod link;
 mod options;
 mod pool;
 mod redirect;
+mod route;
 mod url;
 mod write;
 
 pub use error::HttpError;
 pub use exchange::PendingRequest;
 pub use options::{RequestBody, RequestOptions};
+
+use std::marker::PhantomData;
 
 use crate::callback::{CallbackResult, Site};
 use crate::protocols::http::ClientResponse;
@@ -36,7 +40,7 @@ const SECOND: u64 = 1_000_000_000;
 /// A client of HTTP/1.1 servers: PHP's `Workerman\Http\Client`.
 ///
 /// It is nothing but its settings, so it is copied freely and costs nothing to make. The connections are the thread's: they
-/// are kept for the next request to the same server, whoever makes it.
+/// are kept for the next request to the same server, whoever makes it. A client belongs to its thread.
 ///
 /// Nothing here holds up the loop, and callbacks are called from it, never inside of another. They may do what all callbacks
 /// may: answer a browser, send the next request.
@@ -55,6 +59,7 @@ const SECOND: u64 = 1_000_000_000;
 /// ```
 #[doc(alias = "Client")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "a setting is of the client that is given back"]
 pub struct HttpClient {
     max_conn_per_addr: u32,
     max_waiting: u32,
@@ -64,6 +69,9 @@ pub struct HttpClient {
     max_redirects: u8,
     max_body_size: usize,
     max_head_size: usize,
+    /// The number of its way, which is the thread's.
+    route: u16,
+    of_this_thread: PhantomData<*const ()>,
 }
 
 impl Default for HttpClient {
@@ -90,6 +98,8 @@ impl HttpClient {
             max_redirects: 5,
             max_body_size: 10 << 20,
             max_head_size: 16 << 10,
+            route: 0,
+            of_this_thread: PhantomData,
         }
     }
 

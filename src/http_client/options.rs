@@ -29,6 +29,7 @@ pub(super) type OnChunk = Box<dyn FnMut(PendingRequest, &[u8]) -> Result<(), Box
 /// http.request("http://127.0.0.1:8080/notes/1", options, |answer| println!("{answer:?}"));
 /// ```
 #[derive(Default)]
+#[must_use]
 pub struct RequestOptions {
     pub(super) method: Option<Cow<'static, str>>,
     /// As they go onto the wire.

@@ -3,12 +3,13 @@
 //! Invariants: a server has at most as many connections as the client of the request allows that would make one more; a
 //! request waits only while there is none for it; a server without connections and without waiting requests is forgotten.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 
 use super::HttpClient;
 use super::error::HttpError;
 use super::exchange::{self, Exchange};
 use super::link::{self, Link};
+use super::route::Route;
 use crate::reactor::{self, Key, Table};
 use crate::shared::{Leaked, Shared};
 
@@ -21,14 +22,14 @@ thread_local! {
     static STATE: Leaked<Shared<State>> = const { Leaked::new() };
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct State {
     #[allow(clippy::vec_box)] // a page of the table is a thousand slots, mostly empty
     pub(super) exchanges: Table<Box<Exchange>>,
     pub(super) links: Table<Link>,
     pub(super) servers: Table<Server>,
-    /// By their origins.
-    names: HashMap<Box<str>, Key>,
+    /// The first is straight and as usual.
+    pub(super) routes: Vec<Route>,
     /// How many connections have no request.
     idle: usize,
     /// A timer looks at these.
@@ -38,6 +39,7 @@ pub(super) struct State {
 #[derive(Debug)]
 pub(super) struct Server {
     origin: Box<str>,
+    route: u16,
     pub(super) dial: Box<str>,
     connections: u32,
     /// Those without a request; the one that was used last is used next.
@@ -146,16 +148,33 @@ fn sweep() {
     old.into_iter().for_each(link::abandon);
 }
 
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            exchanges: Table::default(),
+            links: Table::default(),
+            servers: Table::default(),
+            routes: vec![Route::default()],
+            idle: 0,
+            sweeping: false,
+        }
+    }
+}
+
 impl State {
+    pub(super) fn route(&self, number: u16) -> Option<&Route> {
+        self.routes.get(usize::from(number))
+    }
+
     fn place(&mut self, key: Key, fresh: bool) -> Place {
         let Some(exchange) = self.exchanges.get_mut(key) else { return Place::Nowhere };
-        let HttpClient { max_conn_per_addr, max_waiting, .. } = exchange.client;
-        let known = self.names.get(exchange.url.origin()).copied();
-        let server_key = match known {
+        let HttpClient { max_conn_per_addr, max_waiting, route, .. } = exchange.client;
+        let Some(route) = self.routes.get_mut(usize::from(route)) else { return Place::Busy };
+        let server_key = match route.names.get(exchange.url.origin()).copied() {
             Some(key) => key,
             None => match self.servers.insert(Server::new(exchange)) {
                 Ok(key) => {
-                    self.names.insert(exchange.url.origin().into(), key);
+                    route.names.insert(exchange.url.origin().into(), key);
                     key
                 }
                 Err(_) => return Place::Busy,
@@ -212,8 +231,9 @@ impl State {
             && server.connections == 0
             && server.waiting.is_empty()
             && let Some(server) = self.servers.remove(key)
+            && let Some(route) = self.routes.get_mut(usize::from(server.route))
         {
-            self.names.remove(&server.origin);
+            route.names.remove(&server.origin);
         }
     }
 }
@@ -222,6 +242,7 @@ impl Server {
     fn new(exchange: &Exchange) -> Self {
         Self {
             origin: exchange.url.origin().into(),
+            route: exchange.client.route,
             dial: exchange.url.dial().into(),
             connections: 0,
             idle: Vec::new(),
@@ -236,7 +257,8 @@ pub(super) fn clear() -> Vec<Box<Exchange>> {
     with(|state| {
         let exchanges = state.exchanges.clear();
         drop((state.links.clear(), state.servers.clear()));
-        state.names.clear();
+        // Clients outlive a loop, and keep their ways.
+        state.routes.iter_mut().for_each(|route| route.names.clear());
         (state.idle, state.sweeping) = (0, false);
         exchanges
     })
