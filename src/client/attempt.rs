@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 
 use super::dial::{self, Dialled};
+use super::line;
 use super::registry::{self, Stage, enter, with};
 use super::resolve;
 #[cfg(feature = "_tls")]
@@ -30,7 +31,7 @@ pub(super) fn begin(key: Key) {
         if entry.is_under_way() || matches!(entry.stage, Stage::Established(_)) {
             return None;
         }
-        entry.stage = Stage::Resolving;
+        entry.stage = Stage::Due;
         entry.attempt = entry.attempt.wrapping_add(1);
         entry.began = now;
         entry.again = None;
@@ -45,37 +46,54 @@ pub(super) fn begin(key: Key) {
         let timer = reactor.add_deadline(timeout, late).ok();
         with(key, |entry| entry.timer = timer);
     }
-    reactor.defer(Deferred { run: go, key, code: attempt });
+    line::join(key);
 }
 
-/// The first thing after the callback that has asked for it.
-fn go(key: Key, attempt: u32) {
-    if_current(key, attempt, |key| {
-        let Some(place) = with(key, |entry| entry.first_place()) else { return };
-        match place {
-            Err(reason) => fail(key, &reason),
-            Ok(_) if reactor::get().clock.is_manual() => {
-                let (end, peer) = memory::pair(reactor::get().memory_events());
-                dial::offer(peer);
-                dialled(key, Dialled::Memory(end));
-            }
-            Ok(Place::Unix(path)) => dial(key, Dialled::unix(&path), VecDeque::new()),
-            // This is called by a task, which has to end before callbacks run.
-            Ok(Place::Host { host, port }) => resolve::resolve(&host, port, move |found| {
-                with(key, |entry| entry.found = Some(found));
-                reactor::get().defer(Deferred { run: go_on, key, code: attempt });
-            }),
-        }
+/// What a client does next that is in the middle of an attempt.
+fn step(key: Key) {
+    let stage = with(key, |entry| match &entry.stage {
+        Stage::Due => Some(go as fn(Key)),
+        Stage::Resolved(_) => Some(go_on as fn(Key)),
+        Stage::Dialling(..) | Stage::Talking(..) => Some(hear as fn(Key)),
+        _ => None,
     });
+    if let Some(step) = stage.flatten() {
+        step(key);
+    }
+}
+
+/// The first step.
+fn go(key: Key) {
+    enter(key, Stage::Resolving);
+    let Some((place, attempt)) = with(key, |entry| (entry.first_place(), entry.attempt)) else { return };
+    match place {
+        Err(reason) => fail(key, &reason),
+        Ok(_) if reactor::get().clock.is_manual() => {
+            let (end, peer) = memory::pair(reactor::get().memory_events());
+            dial::offer(peer);
+            dialled(key, Dialled::Memory(end));
+        }
+        Ok(Place::Unix(path)) => dial(key, Dialled::unix(&path), VecDeque::new()),
+        // This is called by a task, which has to end before callbacks run.
+        Ok(Place::Host { host, port }) => resolve::resolve(&host, port, move |found| {
+            if_current(key, attempt, |key| {
+                enter(key, Stage::Resolved(Box::new(found)));
+                line::join(key);
+            });
+        }),
+    }
 }
 
 /// The name has been looked up.
-fn go_on(key: Key, attempt: u32) {
-    if_current(key, attempt, |key| match with(key, |entry| entry.found.take()).flatten() {
-        Some(Ok(addresses)) => next(key, addresses.into(), None),
-        Some(Err(reason)) => unreachable(key, &reason),
+fn go_on(key: Key) {
+    match with(key, |entry| std::mem::replace(&mut entry.stage, Stage::Resolving)) {
+        Some(Stage::Resolved(found)) => match *found {
+            Ok(addresses) => next(key, addresses.into(), None),
+            Err(reason) => unreachable(key, &reason),
+        },
+        Some(stage) => enter(key, stage),
         None => {}
-    });
+    }
 }
 
 /// Tries the next address.
@@ -109,8 +127,13 @@ fn dial(key: Key, dialled: io::Result<Dialled>, rest: VecDeque<SocketAddr>) {
     }
 }
 
-/// A socket that is being connected, or a proxy, has news.
+/// A socket that is being connected, or a proxy, has news; or those who wait have their turn.
 fn ready(key: Key, _: Readiness) {
+    if key == Key::NONE { line::advance(step) } else { line::join(key) }
+}
+
+/// Looks at the socket.
+fn hear(key: Key) {
     let done = with(key, |entry| match &mut entry.stage {
         Stage::Dialling(dialled, _) => Some(dialled.stands()),
         Stage::Talking(dialled, talk) => Some(talk.go_on(dialled)),
@@ -142,7 +165,7 @@ fn dialled(key: Key, mut dialled: Dialled) {
             let registered = if matches!(dialled, Dialled::Memory(_)) { dialled.register(key) } else { Ok(()) };
             enter(key, Stage::Talking(dialled, Box::new(talk)));
             match registered {
-                Ok(()) => ready(key, Readiness::default()),
+                Ok(()) => hear(key),
                 Err(error) => fail(key, &error.to_string()),
             }
         }

@@ -6,6 +6,7 @@
 mod attempt;
 mod callbacks;
 mod dial;
+mod line;
 mod own;
 mod proxy;
 mod registry;
@@ -93,7 +94,6 @@ impl<P: Codec> AsyncTcpConnection<P> {
             timer: None,
             timeout: TIMEOUT,
             began: 0,
-            found: None,
             queue: Vec::new(),
             again: None,
             extra: None,
@@ -370,6 +370,7 @@ impl<P: Codec> AsyncTcpConnection<P> {
 /// At the end of a loop: nothing of this thread's clients stays.
 pub(crate) fn clear() {
     registry::clear();
+    line::clear();
     udp::clear();
     dial::clear();
     resolve::clear();

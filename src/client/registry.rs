@@ -54,8 +54,6 @@ pub(super) struct Entry {
     pub(super) timeout: u64,
     /// When the attempt began.
     pub(super) began: u64,
-    /// What has come of looking up its name.
-    pub(super) found: Option<Found>,
     pub(super) queue: Vec<Queued>,
     /// It is to connect anew so many nanoseconds after its `on_close`.
     pub(super) again: Option<u64>,
@@ -75,7 +73,11 @@ pub(super) struct Extra {
 
 pub(super) enum Stage {
     Initial,
+    /// Its attempt is about to begin.
+    Due,
     Resolving,
+    /// What has come of looking its name up.
+    Resolved(Box<Found>),
     /// One address is tried, these come next.
     Dialling(Dialled, VecDeque<SocketAddr>),
     /// A proxy is asked for the way to the server.
