@@ -59,7 +59,7 @@ pub(crate) struct Remote {
 #[derive(Default)]
 struct Inner {
     tasks: VecDeque<Task>,
-    waker: Option<Waker>,
+    waker: Option<Arc<Waker>>,
     stopped: bool,
 }
 
@@ -83,8 +83,11 @@ impl Remote {
         }
         let first = inner.tasks.is_empty();
         inner.tasks.push_back(task);
-        if let Some(waker) = inner.waker.as_ref().filter(|_| first) {
-            wake(waker);
+        let waker = inner.waker.as_ref().filter(|_| first).map(Arc::clone);
+        // The loop may be there before this thread goes on: it is not to find the queue locked.
+        drop(inner);
+        if let Some(waker) = waker {
+            wake(&waker);
         }
         Ok(())
     }
@@ -104,7 +107,7 @@ impl Remote {
         if !inner.tasks.is_empty() {
             wake(&waker);
         }
-        inner.waker = Some(waker);
+        inner.waker = Some(Arc::new(waker));
     }
 
     /// Refuses what comes from here on and hands out what was never run; dropping that is for the caller.

@@ -25,7 +25,14 @@ const QUEUE: usize = 1024;
 const IDLE: Duration = Duration::from_secs(10);
 
 static POOL: Pool = Pool {
-    state: Mutex::new(State { queue: VecDeque::new(), threads: 0, idle: 0, limit: THREADS, queue_limit: QUEUE }),
+    state: Mutex::new(State {
+        queue: VecDeque::new(),
+        threads: 0,
+        idle: 0,
+        asleep: 0,
+        limit: THREADS,
+        queue_limit: QUEUE,
+    }),
     job: Condvar::new(),
 };
 
@@ -77,6 +84,8 @@ struct State {
     threads: usize,
     /// Threads that wait for a job, or are about to, or have just been woken or started for one.
     idle: usize,
+    /// Those of them that have to be woken.
+    asleep: usize,
     limit: usize,
     queue_limit: usize,
 }
@@ -98,8 +107,11 @@ pub(super) fn push(job: Box<dyn Job>) -> Result<(), TaskError> {
     let waiting = state.queue.len().saturating_sub(free);
     if state.queue.len() < free {
         state.queue.push_back(job);
+        let is_asleep = state.asleep > 0;
         drop(state);
-        POOL.job.notify_one();
+        if is_asleep {
+            POOL.job.notify_one();
+        }
         return Ok(());
     }
     if state.threads < state.limit {
@@ -131,10 +143,12 @@ fn work() {
             continue;
         }
         state.idle += 1;
+        state.asleep += 1;
         let is_idle = |state: &mut State| state.queue.is_empty() && state.threads <= state.limit;
         let waited = POOL.job.wait_timeout_while(state, IDLE, is_idle);
         let (woken, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
         state = woken;
+        state.asleep -= 1;
         state.idle -= 1;
         if timeout.timed_out() {
             break;
