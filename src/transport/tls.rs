@@ -7,6 +7,7 @@
 
 mod buffers;
 mod client;
+mod info;
 mod options;
 mod server;
 mod words;
@@ -27,6 +28,7 @@ use rustls::{CommonState, Error};
 use super::Transport;
 use buffers::{Buffers, READ};
 pub(crate) use client::Connector;
+pub use info::TlsInfo;
 pub use options::{TlsClientOptions, TlsOptions, TlsVersion};
 pub(crate) use server::Acceptor;
 
@@ -65,20 +67,6 @@ impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Session").field("under", &self.under).finish_non_exhaustive()
     }
-}
-
-/// What a handshake has agreed on.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct TlsInfo {
-    /// `TLSv1_3` or `TLSv1_2`.
-    pub version: String,
-    /// Such as `TLS13_AES_256_GCM_SHA384`.
-    pub cipher_suite: String,
-    /// The protocol agreed on by ALPN.
-    pub alpn: Option<Vec<u8>>,
-    /// The peer's certificate, in DER, and those above it; empty if it has shown none.
-    pub peer_certificates: Vec<Vec<u8>>,
 }
 
 /// Runs the same for either side, whose types differ.
@@ -134,17 +122,7 @@ impl Session {
 
     /// What the handshake has agreed on.
     pub(super) fn info(&self) -> TlsInfo {
-        let common = self.common();
-        let certificates = common.peer_certificates().unwrap_or_default();
-        TlsInfo {
-            version: common.protocol_version().map(|version| format!("{version:?}")).unwrap_or_default(),
-            cipher_suite: common
-                .negotiated_cipher_suite()
-                .map(|suite| format!("{:?}", suite.suite()))
-                .unwrap_or_default(),
-            alpn: common.alpn_protocol().map(<[u8]>::to_vec),
-            peer_certificates: certificates.iter().map(|certificate| certificate.to_vec()).collect(),
-        }
+        TlsInfo::of(self.common())
     }
 
     /// Tells the peer that what it has is all there was.
