@@ -91,9 +91,9 @@ def peers(what, also):
         "nginx-tls": {"nginx-tls": lambda port: nginx(port, "nginx-tls.conf.in"), "hyper-tls": lambda _: [site]},
     }
     if what == "client":
-        return {"hyper": lambda port: [BIN / "requests", port], "ours": lambda port: [outgoing, "requests", port], **also}
+        return {"hyper": lambda port: [BIN / "requests", port], "ours": lambda _: [outgoing], **also}
     if what == "outgoing":
-        return {"ours": lambda port: [outgoing, "connections", port], **also}
+        return {"ours": lambda _: [outgoing], **also}
     return {**by_peer[WORK[what][3]], "ours": lambda _: [benchmark], **also}
 
 
@@ -116,7 +116,7 @@ def measure(what, command, seconds):
     try:
         wait_for(server, port)
         if WORK[what][0] == "client":
-            return measure_client(what, command(port), seconds)
+            return measure_client(what, command(port), port, seconds)
         return measure_server(what, server, port, seconds)
     finally:
         server.kill()
@@ -133,17 +133,20 @@ def measure_server(what, server, port, seconds):
     return found
 
 
-def measure_client(what, command, seconds):
+def measure_client(what, command, port, seconds):
     clients = WORK[what][1]
-    # 20 connections are begun in each millisecond.
-    return run(pinned(SERVER, [*command, clients, seconds if what == "client" else 20]), seconds)
+    # Ours reads its environment, as the words of its command line are the framework's.
+    kind = "requests" if what == "client" else "connections"
+    environment = dict(os.environ, WHAT=kind, PORT=str(port), COUNT=str(clients), SECONDS=str(seconds), PER_TICK="20")
+    words = [clients, seconds] if len(command) > 1 else []
+    return run(pinned(SERVER, [*command, *words]), seconds, environment)
 
 
-def run(command, seconds):
-    done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 60)
+def run(command, seconds, environment=None):
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=seconds + 60)
     if done.returncode:
         raise RuntimeError(done.stderr.strip()[:300])
-    return json.loads(done.stdout.strip().splitlines()[-1])
+    return json.loads(next(line for line in done.stdout.splitlines() if line.startswith("{")))
 
 
 def wait_for(server, port):

@@ -2,14 +2,15 @@
 //! one line of JSON about itself. An example only so that cargo builds it as a program.
 //!
 //! ```text
-//! outgoing requests    PORT IN_FLIGHT SECONDS     so many requests for /plaintext at a time, without a pause
-//! outgoing connections PORT COUNT PER_TICK        so many connections, of which some are begun in each millisecond: each
-//!                                                 says a word and hears it again
+//! WHAT=requests    PORT=... COUNT=64    SECONDS=2      so many requests for /plaintext at a time, without a pause
+//! WHAT=connections PORT=... COUNT=10000 PER_TICK=20    so many connections, of which some are begun in each millisecond:
+//!                                                      each says a word and hears it again
 //! ```
 
 use std::cell::Cell;
 use std::fs;
 use std::rc::Rc;
+use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -21,23 +22,29 @@ const REST: f64 = 3.0;
 const TICK: Duration = Duration::from_millis(1);
 
 fn main() -> workerman::Result<()> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [what, port, count, amount] = arguments.as_slice() else { return Err("usage: see the file".into()) };
-    let (port, count) = (port.parse()?, count.parse()?);
+    let (port, count) = (variable("PORT")?, variable("COUNT")?);
     let worker = Worker::<Text>::new("");
-    match what.as_str() {
+    match std::env::var("WHAT")?.as_str() {
         "requests" => {
-            let seconds = amount.parse()?;
+            let seconds = variable("SECONDS")?;
             worker.on_worker_start(move |_| requests(port, count, seconds));
         }
         _ => {
-            let per_tick = amount.parse()?;
+            let per_tick = variable("PER_TICK")?;
             let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
             setrlimit(Resource::RLIMIT_NOFILE, most, most)?;
             worker.on_worker_start(move |_| Connections::begin(port, count, per_tick));
         }
     }
     Worker::run_all()
+}
+
+/// The words of its command line are the framework's.
+fn variable<T: FromStr>(name: &str) -> workerman::Result<T>
+where
+    T::Err: std::error::Error + Send + Sync + 'static,
+{
+    Ok(std::env::var(name)?.parse()?)
 }
 
 fn requests(port: u16, in_flight: usize, seconds: f64) {
