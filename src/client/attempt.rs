@@ -15,7 +15,7 @@ use super::target::Place;
 #[cfg(not(feature = "_tls"))]
 use super::target::Target;
 use crate::callback;
-use crate::connection;
+use crate::connection::{self, Driver};
 use crate::reactor::{self, Deferred, Handler, Key, Kind};
 use crate::transport::{Readiness, Transport, memory};
 
@@ -122,7 +122,7 @@ fn dial(key: Key, dialled: io::Result<Dialled>, rest: VecDeque<SocketAddr>) {
         Ok(dialled)
     });
     match registered {
-        Ok(dialled) => enter(key, Stage::Dialling(dialled, rest)),
+        Ok(dialled) => enter(key, Stage::Dialling(Box::new((dialled, rest)))),
         Err(error) => next(key, rest, Some(error)),
     }
 }
@@ -135,8 +135,8 @@ fn ready(key: Key, _: Readiness) {
 /// Looks at the socket.
 fn hear(key: Key) {
     let done = with(key, |entry| match &mut entry.stage {
-        Stage::Dialling(dialled, _) => Some(dialled.stands()),
-        Stage::Talking(dialled, talk) => Some(talk.go_on(dialled)),
+        Stage::Dialling(dialling) => Some(dialling.0.stands()),
+        Stage::Talking(talking) => Some(talking.1.go_on(&mut talking.0)),
         _ => None,
     });
     let result = match done.flatten() {
@@ -145,12 +145,13 @@ fn hear(key: Key) {
     };
     let taken = with(key, |entry| std::mem::replace(&mut entry.stage, Stage::Resolving));
     match (taken, result) {
-        (Some(Stage::Dialling(dialled, _)), Ok(())) => self::dialled(key, dialled),
-        (Some(Stage::Dialling(dialled, rest)), Err(error)) => {
+        (Some(Stage::Dialling(dialling)), Ok(())) => dialled(key, dialling.0),
+        (Some(Stage::Dialling(dialling)), Err(error)) => {
+            let (dialled, rest) = *dialling;
             drop(dialled);
             next(key, rest, Some(error));
         }
-        (Some(Stage::Talking(dialled, _)), Ok(())) => reached(key, dialled),
+        (Some(Stage::Talking(talking)), Ok(())) => reached(key, talking.0),
         (_, Err(error)) => fail(key, &error.to_string()),
         _ => {}
     }
@@ -163,7 +164,7 @@ fn dialled(key: Key, mut dialled: Dialled) {
         Some(Ok(Some(talk))) => {
             // One in memory has not been registered yet.
             let registered = if matches!(dialled, Dialled::Memory(_)) { dialled.register(key) } else { Ok(()) };
-            enter(key, Stage::Talking(dialled, Box::new(talk)));
+            enter(key, Stage::Talking(Box::new((dialled, talk))));
             match registered {
                 Ok(()) => hear(key),
                 Err(error) => fail(key, &error.to_string()),
@@ -198,8 +199,9 @@ pub(super) fn stand(key: Key, transport: Transport, remote: Option<SocketAddr>) 
     end_timer(key);
     enter(key, Stage::Opening);
     let now = reactor::get().clock.read();
-    let found = with(key, |entry| (Rc::clone(&entry.driver), entry.target(), entry.time_left(now)));
+    let found = with(key, |entry| (Rc::clone(&entry.handlers), entry.target(), entry.time_left(now)));
     let Some((driver, Ok(target), time)) = found else { return };
+    let driver: Rc<dyn Driver> = driver;
     match connection::open(transport, remote, &driver) {
         Ok(connection) => driver.open(connection, &target.host_header(), &target.uri, time),
         Err(error) => {
@@ -217,10 +219,12 @@ pub(super) fn fail(key: Key, reason: &str) {
     enter(key, Stage::Closed);
     let told = with(key, |entry| {
         let seconds = now.saturating_sub(entry.began) as f64 / SECOND;
-        (format!("connect {} fail after {seconds:.3} seconds: {reason}", entry.address), Rc::clone(&entry.failed))
+        (format!("connect {} fail after {seconds:.3} seconds: {reason}", entry.address), Rc::clone(&entry.handlers))
     });
-    let Some((text, failed)) = told else { return };
-    failed(&text);
+    let Some((text, handlers)) = told else { return };
+    handlers.failed(&text);
+    // The last to have the callbacks is whoever forgets the client: dropping them is user code.
+    drop(handlers);
     reactor::get().defer(Deferred { run: |key, _| close(key), key, code: 0 });
 }
 
@@ -245,11 +249,25 @@ pub(super) fn give_up(key: Key) {
 
 /// `on_close` of one who has no connection.
 pub(super) fn close(key: Key) {
-    let Some(closed) = with(key, |entry| Rc::clone(&entry.closed)) else { return };
-    closed();
+    let Some(handlers) = with(key, |entry| Rc::clone(&entry.handlers)) else { return };
+    handlers.closed();
     // The last to have the callbacks is whoever forgets the client: dropping them is user code.
-    drop(closed);
+    drop(handlers);
     settle(key);
+}
+
+/// A connection is forgotten, after an `on_close` of whomever: if it was the client's, it is seen whether that goes on.
+pub(super) fn gone(key: Key, connection: Key) {
+    let was_ours = with(key, |entry| {
+        let was_ours = matches!(entry.stage, Stage::Established(own) if own == connection);
+        if was_ours {
+            entry.stage = Stage::Closed;
+        }
+        was_ours
+    });
+    if was_ours == Some(true) {
+        reactor::get().defer(Deferred { run: |key, _| settle(key), key, code: 0 });
+    }
 }
 
 /// After `on_close`: connects anew if that was asked for, else forgets the client.

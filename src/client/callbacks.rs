@@ -1,13 +1,14 @@
 //! What an app is told of a client. Its callbacks are those of the connection, with the client in the place of that.
 
+use std::any::Any;
 use std::rc::Rc;
 
+use super::AsyncTcpConnection;
 use super::registry::{Stage, with};
-use super::{AsyncTcpConnection, attempt};
 use crate::callback::{self, CallbackResult, Site};
-use crate::connection::{CONNECT_FAIL, Handlers, TcpConnection};
+use crate::connection::{CONNECT_FAIL, Driver, Handlers, TcpConnection};
 use crate::protocols::Codec;
-use crate::reactor::{self, Deferred, Key};
+use crate::reactor::Key;
 
 /// # Callbacks
 ///
@@ -155,31 +156,34 @@ impl<P: Codec> AsyncTcpConnection<P> {
     }
 
     pub(super) fn handlers(self) -> Option<Rc<Handlers<P>>> {
-        let handlers = with(self.key, |entry| Rc::clone(&entry.handlers))?;
+        let handlers: Rc<dyn Any> = with(self.key, |entry| Rc::clone(&entry.handlers))?;
         handlers.downcast().ok()
     }
 }
 
-/// `on_error` of a client without a connection.
-pub(super) fn failed<P: Codec>(handlers: &Rc<Handlers<P>>) -> Rc<dyn Fn(&str)> {
-    let handlers = Rc::clone(handlers);
-    Rc::new(move |text| {
-        let Some(mut taken) = handlers.callbacks.on_error.take() else { return };
+/// The callbacks of a client, whatever its protocol: those of its connections, and when it has none.
+pub(super) trait Told: Driver + Any {
+    /// `on_error`, without a connection.
+    fn failed(&self, text: &str);
+
+    /// `on_close`, without a connection.
+    fn closed(&self);
+}
+
+impl<P: Codec> Told for Handlers<P> {
+    fn failed(&self, text: &str) {
+        let Some(mut taken) = self.callbacks.on_error.take() else { return };
         // Its failure is logged, and there is nothing to close.
         let _ = callback::call(taken.site(), || match taken.get() {
             Some(callback) => callback(nobody(), CONNECT_FAIL, text),
             None => Ok(()),
         });
-    })
-}
+    }
 
-/// `on_close` of a client without a connection.
-pub(super) fn closed<P: Codec>(handlers: &Rc<Handlers<P>>) -> Rc<dyn Fn()> {
-    let handlers = Rc::clone(handlers);
-    Rc::new(move || {
-        let Some(mut taken) = handlers.callbacks.on_close.take() else { return };
+    fn closed(&self) {
+        let Some(mut taken) = self.callbacks.on_close.take() else { return };
         let _ = callback::call(taken.site(), || taken.get().map_or(Ok(()), |callback| callback(nobody())));
-    })
+    }
 }
 
 /// A connection that there never is.
@@ -201,20 +205,8 @@ fn stands<P: Codec>(key: Key, connection: TcpConnection<P>) -> bool {
         connection.destroy();
         return false;
     };
-    connection.set(Mark(key));
     send_limit.into_iter().for_each(|bytes| connection.set_max_send_buffer_size(bytes));
     package_limit.into_iter().for_each(|bytes| connection.set_max_package_size(bytes));
     queue.into_iter().for_each(|send| send(connection.key()));
     true
-}
-
-/// What its connection keeps for a client. It goes with the connection, after an `on_close` of whomever: then it is seen
-/// whether the client goes on.
-struct Mark(Key);
-
-impl Drop for Mark {
-    fn drop(&mut self) {
-        with(self.0, |entry| entry.stage = Stage::Closed);
-        reactor::get().defer(Deferred { run: |key, _| attempt::settle(key), key: self.0, code: 0 });
-    }
 }

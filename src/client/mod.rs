@@ -85,10 +85,7 @@ impl<P: Codec> AsyncTcpConnection<P> {
             scheme: P::SCHEME,
             #[cfg(feature = "_tls")]
             tls: None,
-            driver: Rc::clone(&handlers) as _,
             handlers: Rc::clone(&handlers) as _,
-            failed: callbacks::failed(&handlers),
-            closed: callbacks::closed(&handlers),
             stage: Stage::Initial,
             attempt: 0,
             timer: None,
@@ -100,6 +97,7 @@ impl<P: Codec> AsyncTcpConnection<P> {
         });
         let client = Self { key, protocol: PhantomData };
         client.set_first_callback(&handlers);
+        handlers.tell(key, attempt::gone);
         client
     }
 

@@ -10,18 +10,17 @@
 //! is forgotten once that has returned, unless it has been told to connect anew. What belongs to an earlier attempt
 //! (a name that is found, a timer) is known by its number and ignored.
 
-use std::any::Any;
 use std::collections::VecDeque;
 use std::fmt;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
+use super::callbacks::Told;
 use super::dial::Dialled;
 use super::proxy::{Proxy, Talk};
 use super::resolve::Found;
 use super::target::{Place, Target};
 use crate::callback;
-use crate::connection::Driver;
 use crate::data::Bag;
 use crate::reactor::{Key, Table};
 use crate::shared::{Leaked, Shared};
@@ -39,12 +38,7 @@ pub(super) struct Entry {
     pub(super) scheme: &'static str,
     #[cfg(feature = "_tls")]
     pub(super) tls: Option<Rc<crate::transport::tls::TlsClientOptions>>,
-    pub(super) driver: Rc<dyn Driver>,
-    /// The same as `driver`, with a way back to its type.
-    pub(super) handlers: Rc<dyn Any>,
-    /// `on_error` and `on_close` of one who has no connection.
-    pub(super) failed: Rc<dyn Fn(&str)>,
-    pub(super) closed: Rc<dyn Fn()>,
+    pub(super) handlers: Rc<dyn Told>,
     pub(super) stage: Stage,
     /// Counts the attempts.
     pub(super) attempt: u32,
@@ -79,9 +73,9 @@ pub(super) enum Stage {
     /// What has come of looking its name up.
     Resolved(Box<Found>),
     /// One address is tried, these come next.
-    Dialling(Dialled, VecDeque<SocketAddr>),
+    Dialling(Box<(Dialled, VecDeque<SocketAddr>)>),
     /// A proxy is asked for the way to the server.
-    Talking(Dialled, Box<Talk>),
+    Talking(Box<(Dialled, Talk)>),
     /// The server and we agree on how to encrypt.
     #[cfg(feature = "_tls")]
     Securing(super::secure::Securing),

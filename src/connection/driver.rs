@@ -81,6 +81,9 @@ pub(crate) trait Driver: fmt::Debug + Named {
     /// answer may take so many nanoseconds, 0 for ever.
     fn open(&self, key: Key, host: &str, uri: &str, time: u64);
 
+    /// The connection is forgotten: whoever has made it is told.
+    fn gone(&self, _key: Key) {}
+
     /// The worker, as a key of the layer above; [`NOBODY`] for none.
     fn worker(&self) -> Key;
 
@@ -103,6 +106,13 @@ impl dyn Driver {
     }
 }
 
+/// Who has made a connection, and how it hears of its end.
+#[derive(Clone, Copy)]
+struct Maker {
+    client: Key,
+    gone: fn(Key, Key),
+}
+
 /// The driver of a worker's connections.
 pub(crate) struct Handlers<P: Codec> {
     pub(crate) callbacks: Callbacks<P>,
@@ -115,6 +125,8 @@ pub(crate) struct Handlers<P: Codec> {
     pub(crate) max_missed: Cell<u32>,
     /// Of a client; nothing for workers.
     setup: Cell<P::Setup>,
+    /// Who is told when a connection is forgotten.
+    maker: Cell<Option<Maker>>,
 }
 
 impl<P: Codec> fmt::Debug for Handlers<P> {
@@ -133,6 +145,7 @@ impl<P: Codec> Handlers<P> {
             admission: Admission::default(),
             max_missed: Cell::default(),
             setup: Cell::default(),
+            maker: Cell::default(),
         }
     }
 
@@ -149,6 +162,11 @@ impl<P: Codec> Handlers<P> {
         let mut limits = self.limits.get();
         change(&mut limits);
         self.limits.set(limits);
+    }
+
+    /// Has this called with the client's key, and with that of each of its connections when it is forgotten.
+    pub(crate) fn tell(&self, client: Key, gone: fn(Key, Key)) {
+        self.maker.set(Some(Maker { client, gone }));
     }
 
     /// Of a client, from its next connection on.
@@ -447,6 +465,12 @@ impl<P: Codec> Driver for Handlers<P> {
         self.with_codec(key, |codec, output| codec.open(&setup, host, uri, output));
         self.setup.set(setup);
         visit(key, |visit| visit.set_deadline(true));
+    }
+
+    fn gone(&self, key: Key) {
+        if let Some(Maker { client, gone }) = self.maker.get() {
+            gone(client, key);
+        }
     }
 
     fn worker(&self) -> Key {

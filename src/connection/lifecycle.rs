@@ -178,6 +178,8 @@ fn forget(key: Key) {
         callback::discard(along);
         pipe::sever(key, joints);
     }
+    let driver = &connection.driver;
+    driver.as_switched().map_or(driver, Switched::acceptor).gone(key);
 }
 
 /// The connection's timers end before its `on_close`.
