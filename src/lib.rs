@@ -29,6 +29,8 @@
 //! * A [`TcpConnection`] is a small number that is copied into closures, timers and maps. It keeps nothing alive, and
 //!   once its connection is gone, sending answers [`SendStatus::Closed`].
 //! * A [`UdpWorker`] listens for datagrams; a [`UdpConnection`] is the address of a peer.
+//! * An [`AsyncTcpConnection`] is a connection that the app makes, of any protocol, [`Ws`] among them; a [`HttpClient`] asks HTTP
+//!   servers, an [`EventSource`] reads their event streams.
 //! * A [`Timer`] runs on the loop; [`TcpConnection::add_timer`] ends with its connection.
 //! * A [`Task`] is work that would block, on another thread; other threads reach the loop through a [`LoopHandle`] or a
 //!   [`RemoteConnection`].
