@@ -100,13 +100,14 @@ fn build() -> PathBuf {
     let target = test.ancestors().nth(3).expect("a test lies in the target directory").join("instructions");
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    command.args(["build", "--quiet", "--release", "--locked", "--features=json"]);
-    command.args(["--example", "benchmark", "--target-dir"]).arg(&target);
+    // Not as an example: then all that any example or test needs would be built first.
+    command.args(["build", "--quiet", "--release", "--locked", "--manifest-path=benches/alone/Cargo.toml"]);
+    command.arg("--target-dir").arg(&target);
     command.current_dir(env!("CARGO_MANIFEST_DIR"));
     command.env("CARGO_ENCODED_RUSTFLAGS", "-Ctarget-cpu=x86-64-v3").env("CARGO_PROFILE_RELEASE_DEBUG", "0");
     let output = command.output().expect("cargo runs");
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
-    target.join("release/examples/benchmark")
+    target.join("release/benchmark")
 }
 
 /// Instructions for each request, and for each event and subscriber.
