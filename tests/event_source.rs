@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use common::Log;
 use workerman::testing::{Peer, Simulation};
-use workerman::{EventSource, PanicPolicy, ReadyState, Worker};
+use workerman::{EventSource, HttpClient, PanicPolicy, ReadyState, Worker};
 
 const URL: &str = "http://server.test/events?a=b";
 const HEAD: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n";
@@ -512,4 +512,41 @@ fn sources_are_apart_from_each_other() {
     let mut told = log.take();
     told.sort_unstable();
     assert_eq!(told, ["0 for 0", "0 more", "1 for 1", "2 for 2", "2 more"]);
+}
+
+#[test]
+fn streams_take_no_connections_from_requests_nor_from_each_other() {
+    let simulation = Simulation::new();
+    let sources: Vec<EventSource> = (0..200).map(|_| EventSource::new(URL)).collect();
+    simulation.run();
+    let peers: Vec<Peer> = std::iter::from_fn(|| simulation.accept()).collect();
+    assert_eq!(peers.len(), 200);
+    simulation.run();
+    peers.iter().for_each(|peer| peer.write(HEAD));
+    simulation.run();
+    assert!(sources.iter().all(|source| source.ready_state() == ReadyState::Open));
+    HttpClient::new().get("http://server.test/", |_| ());
+    assert!(accept(&simulation).read_text().starts_with("GET / HTTP/1.1\r\n"));
+}
+
+#[test]
+fn a_source_goes_through_a_proxy_each_time() {
+    let (simulation, source, log) = source();
+    source.set_proxy("http://me:secret@proxy.test:3128");
+    for nth in 0..2 {
+        let proxy = if nth == 0 { accept(&simulation) } else { wait(&simulation).1 };
+        assert!(proxy.read_text().starts_with("CONNECT server.test:80 HTTP/1.1\r\n"));
+        write(&simulation, &proxy, "HTTP/1.1 200 OK\r\n\r\n");
+        assert!(proxy.read_text().starts_with("GET /events?a=b HTTP/1.1\r\nHost: server.test\r\n"));
+        write(&simulation, &proxy, &format!("{HEAD}data: {nth}\n\n"));
+        assert_eq!(log.take(), ["open".to_owned(), format!("message {nth} ")]);
+        proxy.finish();
+        simulation.run();
+        assert_eq!(log.take(), ["Connecting: the stream has ended"]);
+    }
+    let proxy = wait(&simulation).1;
+    write(&simulation, &proxy, "HTTP/1.1 407 Who are you\r\n\r\n");
+    let told = log.take();
+    assert!(told.len() == 1 && told[0].starts_with("Connecting: no connection: "), "{told:?}");
+    assert!(told[0].ends_with("the proxy says 407 Who are you"), "{told:?}");
 }

@@ -438,3 +438,20 @@ fn ten_thousand_requests_leave_nothing_behind() {
     simulation.advance(Duration::from_secs(17));
     assert!(peers.iter().all(Peer::is_closed) && simulation.next_wake_up().is_none());
 }
+
+#[test]
+fn who_makes_up_proxies_without_end_is_told_and_led_through_nobody_elses() {
+    let (simulation, log) = (Simulation::new(), Log::new());
+    let proxied = |number: u32| HttpClient::new().proxy(&format!("socks5://user{number}@proxy.test"));
+    let first = proxied(0);
+    let lost = (1..5000).map(proxied).last().expect("there are some");
+    for http in [lost, lost.proxy("socks5://another"), lost.proxy("")] {
+        let write = log.writer();
+        http.get("http://server.test/", move |answer| write(told(answer)));
+        simulation.run();
+        assert_eq!(log.take(), ["the request cannot be sent: there have been too many different proxies"]);
+        assert!(simulation.accept().is_none());
+    }
+    first.get("http://server.test/", |_| ());
+    accept(&simulation);
+}

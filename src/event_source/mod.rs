@@ -23,6 +23,8 @@ use std::marker::PhantomData;
 use crate::http_client::RequestBody;
 use crate::reactor::{self, Key};
 use crate::timer::Interval;
+#[cfg(feature = "_tls")]
+use crate::transport::tls::TlsClientOptions;
 
 pub(crate) use registry::clear;
 use registry::{Entry, with};
@@ -248,6 +250,35 @@ impl EventSource {
     pub fn set_last_event_id(self, id: &str) {
         let id = id.replace(['\r', '\n', '\0'], "");
         with(self.key, |entry| entry.stream.set_last_id(&id));
+    }
+
+    /// Connects through a proxy, `socks5://user:password@host:port` or `http://...`; empty for none: see
+    /// [`AsyncTcpConnection::set_proxy`](crate::AsyncTcpConnection::set_proxy).
+    ///
+    /// ```
+    /// # use workerman::EventSource;
+    /// # let source = EventSource::new("http://127.0.0.1:1/events");
+    /// source.set_proxy("socks5://me:secret@127.0.0.1:1080");
+    /// ```
+    #[doc(alias = "proxySocks5")]
+    #[doc(alias = "proxyHttp")]
+    pub fn set_proxy(self, address: &str) {
+        with(self.key, |entry| entry.asked.http = entry.asked.http.proxy(address));
+    }
+
+    /// Says how TLS is spoken with a server of `https://`. Without this, its certificate has to be for the host in the
+    /// address, and signed by one of whom the system trusts. Needs the feature `tls`.
+    ///
+    /// ```
+    /// use workerman::{EventSource, TlsClientOptions};
+    ///
+    /// let source = EventSource::new("https://127.0.0.1:1/events");
+    /// source.set_transport_ssl(TlsClientOptions::new().ca_file("our-ca.pem"));
+    /// ```
+    #[cfg(feature = "_tls")]
+    #[doc(alias = "context")]
+    pub fn set_transport_ssl(self, options: TlsClientOptions) {
+        with(self.key, |entry| entry.asked.http = entry.asked.http.transport_ssl(options));
     }
 
     /// Sets how long it may take until a stream is open, in seconds or as a `Duration`: 30 s unless set, 0 for as long as it

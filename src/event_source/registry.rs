@@ -19,7 +19,7 @@ use super::backoff::Backoff;
 use super::callbacks::Callbacks;
 use super::stream::{End, Head};
 use crate::callback;
-use crate::http_client::{PendingRequest, RequestBody};
+use crate::http_client::{HttpClient, PendingRequest, RequestBody};
 use crate::protocols::http::event_stream::EventStream;
 use crate::reactor::{Key, Table};
 use crate::shared::{Leaked, Shared};
@@ -59,6 +59,8 @@ pub(super) struct Entry {
 /// What the app asks the server for.
 #[derive(Clone, Debug)]
 pub(super) struct Asked {
+    /// By which way.
+    pub(super) http: HttpClient,
     pub(super) url: Rc<str>,
     pub(super) method: Option<Rc<str>>,
     pub(super) headers: Vec<(Rc<str>, Rc<str>)>,
@@ -105,7 +107,8 @@ impl News {
 
 impl Entry {
     pub(super) fn new(url: &str) -> Self {
-        let asked = Asked { url: url.into(), method: None, headers: Vec::new(), body: None, comes_back: None };
+        let http = HttpClient::for_streams();
+        let asked = Asked { http, url: url.into(), method: None, headers: Vec::new(), body: None, comes_back: None };
         Self {
             asked,
             callbacks: Rc::default(),

@@ -1,8 +1,8 @@
-//! One request for a stream, by [`HttpClient`]: what comes of it is news for the source.
+//! One request for a stream, by an [`HttpClient`](crate::HttpClient): what comes of it is news for the source.
 
 use super::attempt::take_news;
 use super::registry::Asked;
-use crate::http_client::{HttpClient, HttpError, PendingRequest, RequestOptions};
+use crate::http_client::{HttpError, PendingRequest, RequestOptions};
 use crate::protocols::http::ClientResponse;
 use crate::reactor::{self, Key};
 
@@ -47,7 +47,7 @@ pub(super) fn open(key: Key, attempt: u32, asked: &Asked, last_id: &str) -> Pend
         take_news(key, attempt, |news| news.head = Some(head));
     });
     let options = options.on_chunk(move |_, piece| take_news(key, attempt, |news| news.bytes.extend_from_slice(piece)));
-    HttpClient::new().connect_timeout(0).request(&asked.url, options, move |answer| {
+    asked.http.request(&asked.url, options, move |answer| {
         let end = End::of(answer);
         take_news(key, attempt, |news| news.end = Some(end));
     })

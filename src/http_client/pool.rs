@@ -63,6 +63,7 @@ enum Place {
     New(Key),
     Waits,
     Busy,
+    NoWay,
     Nowhere,
 }
 
@@ -73,6 +74,7 @@ pub(super) fn submit(key: Key, fresh: bool) {
             Place::Link(link) if !link::send(link, key) => {}
             Place::New(server) => return link::dial(server, key),
             Place::Busy => return exchange::fail(key, HttpError::Busy),
+            Place::NoWay => return exchange::fail(key, HttpError::Request("there have been too many different proxies")),
             Place::Link(_) | Place::Waits | Place::Nowhere => return,
         }
     }
@@ -169,7 +171,7 @@ impl State {
     fn place(&mut self, key: Key, fresh: bool) -> Place {
         let Some(exchange) = self.exchanges.get_mut(key) else { return Place::Nowhere };
         let HttpClient { max_conn_per_addr, max_waiting, route, .. } = exchange.client;
-        let Some(route) = self.routes.get_mut(usize::from(route)) else { return Place::Busy };
+        let Some(route) = self.routes.get_mut(usize::from(route)) else { return Place::NoWay };
         let server_key = match route.names.get(exchange.url.origin()).copied() {
             Some(key) => key,
             None => match self.servers.insert(Server::new(exchange)) {

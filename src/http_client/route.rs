@@ -13,12 +13,20 @@ use crate::reactor::Key;
 #[cfg(feature = "_tls")]
 use crate::transport::tls::TlsClientOptions;
 
+/// So many ways a thread keeps. As it keeps them to its end, an app that makes up new ones without end is told.
+const WAYS: usize = 4096;
+/// The number of a way that leads nowhere.
+const NOWHERE: u16 = u16::MAX;
+
 /// What makes one way another.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Way {
     proxy: Box<str>,
     #[cfg(feature = "_tls")]
     tls: Option<TlsClientOptions>,
+    /// Connections stay for as long as somebody listens: were they counted with the others, there would soon be none for
+    /// requests.
+    is_for_streams: bool,
 }
 
 impl Way {
@@ -45,7 +53,7 @@ pub(super) struct Route {
 impl HttpClient {
     /// Sends requests through a proxy: `socks5://user:password@host:port` or `http://...`, as
     /// [`AsyncTcpConnection::set_proxy`](crate::AsyncTcpConnection::set_proxy) has it; empty for none. Connections through it are
-    /// not used without it, nor the other way round.
+    /// not used without it, nor the other way round. A thread remembers its proxies, 4,096 at most.
     ///
     /// ```
     /// let http = workerman::HttpClient::new().proxy("socks5://127.0.0.1:1080");
@@ -72,19 +80,29 @@ impl HttpClient {
         self.turn(|way| way.tls = Some(options))
     }
 
+    /// A client of answers that do not end. How long one may take to begin, the source itself looks at.
+    pub(crate) fn for_streams() -> Self {
+        let client = Self::new().connect_timeout(0).max_conn_per_addr(u32::MAX);
+        client.turn(|way| way.is_for_streams = true)
+    }
+
     /// The same client on another way.
     fn turn(mut self, change: impl FnOnce(&mut Way)) -> Self {
         let number = with(|state| {
-            let mut way = state.route(self.route).map(|route| route.way.clone()).unwrap_or_default();
+            let Some(route) = state.route(self.route) else { return usize::from(NOWHERE) };
+            let mut way = route.way.clone();
             change(&mut way);
             if let Some(known) = state.routes.iter().position(|route| route.way == way) {
                 return known;
+            }
+            if state.routes.len() >= WAYS {
+                return usize::from(NOWHERE);
             }
             state.routes.push(Route { way, names: HashMap::new() });
             state.routes.len() - 1
         });
         // One that is out of numbers leads nowhere, rather than astray.
-        self.route = u16::try_from(number).unwrap_or(u16::MAX);
+        self.route = u16::try_from(number).unwrap_or(NOWHERE);
         self
     }
 }
