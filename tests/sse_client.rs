@@ -3,6 +3,9 @@
 
 #![allow(clippy::indexing_slicing)] // a failing index fails the test
 
+#[cfg(feature = "_tls")]
+#[path = "outside/certificates.rs"]
+mod certificates;
 mod outside;
 
 use std::io::Write;
@@ -11,7 +14,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use outside::{PATIENCE, Peer, Process, Program, Server, connect, free_address, read_until};
-use workerman::{EventSource, ReadyState, Response, ServerSentEvents};
+use workerman::{EventSource, Http, ReadyState, Response, ServerSentEvents, Worker};
 
 /// The example, fed by this one.
 fn hand_on(source: &str) -> (Process, SocketAddr) {
@@ -75,10 +78,15 @@ fn nginx(server: SocketAddr) -> Peer {
 
 /// What a source on a loop of its own tells, and how it ends.
 fn watch(url: String) -> (Server, mpsc::Receiver<String>) {
+    watch_by(url, |_| {})
+}
+
+fn watch_by(url: String, how: impl FnOnce(EventSource) + Send + 'static) -> (Server, mpsc::Receiver<String>) {
     let (sender, told) = mpsc::channel();
     let server = Server::start(|_| {});
     let set_up = move || {
         let source = EventSource::new(&url);
+        how(source);
         let (events, errors) = (sender.clone(), sender);
         source.on_message(move |_, event| events.send(format!("{} {}", event.id(), event.data())));
         source.on_error(move |source, text| errors.send(format!("{:?} {text}", source.ready_state())));
@@ -93,16 +101,7 @@ fn receive(told: &mpsc::Receiver<String>) -> String {
 
 #[test]
 fn a_stream_through_nginx_is_the_same_and_comes_back_when_the_server_does() {
-    let server = Server::start(|worker| {
-        worker.on_message(|connection, request| {
-            let seen: u64 = request.last_event_id().and_then(|id| id.parse().ok()).unwrap_or(0);
-            connection.send(Response::new(200, &[("Content-Type", "text/event-stream")], ""));
-            for id in seen + 1..=seen + 3 {
-                connection.send(ServerSentEvents::new().id(id).retry(50).data("x\ny"));
-            }
-            connection.add_timer(0.05, move || connection.close());
-        });
-    });
+    let server = Server::start(tell_three);
     let nginx = nginx(server.address);
     let url = format!("http://{}/events", nginx.address);
     let (_watcher, told) = watch(url.clone());
@@ -123,6 +122,54 @@ fn a_stream_through_nginx_is_the_same_and_comes_back_when_the_server_does() {
         }
     };
     assert_eq!(lost, format!("Connecting {url}: the server answers 502 Bad Gateway"));
+}
+
+/// Three events for each who comes, behind those that he has seen.
+fn tell_three(worker: Worker<Http>) {
+    worker.on_message(|connection, request| {
+        let seen: u64 = request.last_event_id().and_then(|id| id.parse().ok()).unwrap_or(0);
+        connection.send(Response::new(200, &[("Content-Type", "text/event-stream")], ""));
+        for id in seen + 1..=seen + 3 {
+            connection.send(ServerSentEvents::new().id(id).retry(50).data("x\ny"));
+        }
+        connection.add_timer(0.05, move || connection.close());
+    });
+}
+
+#[cfg(feature = "_tls")]
+#[test]
+fn a_stream_by_tls_comes_back_too_and_from_nobody_who_is_not_trusted() {
+    use workerman::{TlsClientOptions, TlsOptions};
+
+    let authority = certificates::Authority::new();
+    let pair = authority.sign(&["127.0.0.1"]);
+    let (certificate, key) = (pair.certificate.clone(), pair.key.clone());
+    let server = Server::start(move |worker| {
+        worker.set_transport_ssl(TlsOptions::new(certificate, key));
+        tell_three(worker);
+    });
+    let nginx = Peer::nginx(&format!(
+        "server {{ listen 127.0.0.1:@PORT@ ssl; ssl_certificate {}; ssl_certificate_key {};
+             location / {{ proxy_pass https://{}; proxy_http_version 1.1; proxy_set_header Connection \"\"; }} }}",
+        pair.certificate.display(),
+        pair.key.display(),
+        server.address
+    ));
+    for address in [server.address, nginx.address] {
+        let (url, file) = (format!("https://{address}/events"), authority.file());
+        let options = TlsClientOptions::new().ca_file(file);
+        let (_watcher, told) = watch_by(url.clone(), |source| source.set_transport_ssl(options));
+        for next in [1, 4, 7] {
+            for id in next..next + 3 {
+                assert_eq!(receive(&told), format!("{id} x\ny"));
+            }
+            assert_eq!(receive(&told), format!("Connecting {url}: the stream has ended"));
+        }
+        let (_watcher, told) = watch(url.clone());
+        let refused = receive(&told);
+        assert!(refused.starts_with(&format!("Connecting {url}: no connection: ")), "{refused}");
+        assert!(refused.contains("signed"), "{refused}");
+    }
 }
 
 #[test]

@@ -74,7 +74,9 @@ pub(super) fn submit(key: Key, fresh: bool) {
             Place::Link(link) if !link::send(link, key) => {}
             Place::New(server) => return link::dial(server, key),
             Place::Busy => return exchange::fail(key, HttpError::Busy),
-            Place::NoWay => return exchange::fail(key, HttpError::Request("there have been too many different proxies")),
+            Place::NoWay => {
+                return exchange::fail(key, HttpError::Request("there have been too many different proxies"));
+            }
             Place::Link(_) | Place::Waits | Place::Nowhere => return,
         }
     }
