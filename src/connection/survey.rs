@@ -25,6 +25,7 @@ pub(crate) struct Survey {
     pub(crate) queued: usize,
     pub(crate) bytes_read: u64,
     pub(crate) bytes_written: u64,
+    pub(crate) is_encrypted: bool,
     pub(crate) local: Option<SocketAddr>,
     /// `None` on a Unix socket.
     pub(crate) remote: Option<SocketAddr>,
@@ -54,6 +55,7 @@ fn look_at(key: Key, connection: &Connection) -> Survey {
         queued: connection.queued(),
         bytes_read: connection.bytes_read,
         bytes_written: connection.bytes_written,
+        is_encrypted: connection.transport.is_encrypted(),
         local: connection.transport.local_addr(),
         remote: connection.remote,
     }

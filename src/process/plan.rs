@@ -12,7 +12,7 @@ pub(crate) struct PlannedWorker {
     pub(crate) name: String,
     /// As given to `new`, `""` for none.
     pub(crate) address: String,
-    /// `tcp`, `unix` or `udp`.
+    /// `tcp`, `unix`, `ssl` or `udp`.
     pub(crate) transport: String,
     pub(crate) count: usize,
     pub(crate) reloadable: bool,

@@ -74,7 +74,11 @@ pub fn process_status() -> Vec<ProcessStatus> {
 pub fn connection_status() -> Vec<ConnectionStatus> {
     let names: HashMap<Key, String> = worker::overview().into_iter().map(|worker| (worker.key, worker.name)).collect();
     let status = |connection: connection::Survey| {
-        let transport = if connection.remote.is_some() { "tcp" } else { "unix" };
+        let transport = match connection.remote {
+            _ if connection.is_encrypted => "ssl",
+            Some(_) => "tcp",
+            None => "unix",
+        };
         let text = |address: Option<std::net::SocketAddr>| address.map_or_else(String::new, |found| found.to_string());
         ConnectionStatus {
             pid: std::process::id(),

@@ -7,7 +7,7 @@ use super::{Versions, cell, centred, width};
 pub struct WorkerRow {
     /// What the loop waits with, `epoll`.
     pub event_loop: String,
-    /// `tcp`, `udp` or `unix`.
+    /// `tcp`, `udp`, `unix` or `ssl`.
     pub transport: String,
     /// Whose its processes are.
     pub user: String,
