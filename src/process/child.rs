@@ -35,7 +35,7 @@ pub(super) fn run(control: UnixStream) -> Result<()> {
     MASTER.with(|master| master.with(|master| *master = Some(channel)));
     callback::set_last_words(tell_last_failure);
     // All sockets are here, and there is no second thread yet.
-    let ended = account::change().and_then(|()| serve(lifeline));
+    let ended = read_files().and_then(|()| account::change()).and_then(|()| serve(lifeline));
     if let Err(error) = &ended {
         tell(&FromWorker::Failed(error.to_string()));
     }
@@ -47,6 +47,13 @@ fn tell_last_failure() {
     if let Some(failure) = callback::last_failure() {
         tell(&FromWorker::LastFailure(failure));
     }
+}
+
+/// Reads what only the one who has started the app may read.
+fn read_files() -> Result<()> {
+    #[cfg(feature = "_tls")]
+    crate::worker::tls::read_first()?;
+    Ok(())
 }
 
 fn serve(lifeline: UnixStream) -> Result<()> {
@@ -126,7 +133,7 @@ fn obey(message: ToWorker) {
             reload::tell_workers();
             stop::request(How::Gracefully);
         }
-        ToWorker::Reloaded => reload::tell_workers(),
+        ToWorker::Reloaded => drop(reload::stay()),
         ToWorker::TellStatus => tell(&FromWorker::Status(watch::process_status())),
         ToWorker::TellConnections => tell(&FromWorker::Connections(watch::connection_status())),
     }

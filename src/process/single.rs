@@ -10,7 +10,7 @@ use super::notify::Notifier;
 use super::place::lines;
 use super::screens::{self, WorkerStatus};
 use super::{account, announce, callbacks, listen_fds, plan, watch};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::reactor::{self, Handler, Key, Kind, monotonic};
 use crate::shared::Shared;
 use crate::worker::{Which, reload, run, stop};
@@ -76,7 +76,7 @@ fn open_desk(control: Option<Control>) {
     let notifier = Notifier::of_app();
     let started = reactor::wall_clock();
     DESK.with(|desk| desk.with(|desk| *desk = Some(Desk { control, notifier, started })));
-    reload::set_by_signal(reload);
+    reload::set_by_signal(|| drop(reload()));
 }
 
 fn register() -> std::io::Result<()> {
@@ -121,10 +121,11 @@ fn answer(peer: usize, question: Question) -> Answer {
         Question::Connections => screens::connections(&watch::connection_status()),
         Question::Status | Question::StatusJson => status(peer, question),
         Question::Reload => {
-            reload();
+            let wrong = reload();
             let text = "a process without a master cannot be replaced: its workers were told, and it goes on (with \
                         `start -d`, or a count above 1, there is a master)";
-            return Answer { is_good: false, text: text.to_owned() };
+            let lines = wrong.iter().map(|error| format!("; the old certificates stay: {error}"));
+            return Answer { is_good: false, text: text.to_owned() + &lines.collect::<String>() };
         }
     };
     Answer { is_good: true, text }
@@ -146,12 +147,13 @@ fn status(peer: usize, question: Question) -> String {
     status.map(|status| screens::status_as(&status, question == Question::StatusJson)).unwrap_or_default()
 }
 
-/// Nothing is replaced; a manager that has asked for it waits for the end all the same.
-fn reload() {
+/// Nothing is replaced; a manager that has asked for it waits for the end all the same. Answers which files stay as they were.
+fn reload() -> Vec<Error> {
     tell_manager(|notifier| notifier.reloading(Duration::from_nanos(monotonic())));
     callbacks::master_reload();
-    reload::tell_workers();
+    let wrong = reload::stay();
     tell_manager(Notifier::ready);
+    wrong
 }
 
 /// Tells the manager again and again that the loop goes on, if it wants to know.

@@ -14,7 +14,7 @@ pub(crate) mod run;
 pub(crate) mod signals;
 pub(crate) mod stop;
 #[cfg(feature = "_tls")]
-mod tls;
+pub(crate) mod tls;
 mod unix;
 mod upgrade;
 mod websocket;

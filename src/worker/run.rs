@@ -83,7 +83,7 @@ pub(super) fn listen(key: Key) -> Result<(), Error> {
         }
         Some(address) => {
             #[cfg(feature = "_tls")]
-            super::tls::read_files(key)?;
+            super::tls::begin(key)?;
             listener::listen(key, &address)
         }
     }

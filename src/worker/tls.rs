@@ -1,13 +1,15 @@
 //! Workers that speak TLS: when their files are read, and how those that come in are greeted.
 //!
-//! Invariant: a worker that listens has certificates that can be used; files that are read later and are wrong change nothing.
+//! Invariants: a worker that listens has certificates that can be used; files that are read later and are wrong change
+//! nothing; what belongs to root is read while the process is root's.
 
 use std::net::SocketAddr;
 use std::rc::Rc;
 
 use super::registry::registry;
 use super::run::with_entry;
-use super::{Worker, incoming};
+use super::which::Kind as Of;
+use super::{Which, Worker, incoming};
 use crate::connection::{Driver, handshake};
 use crate::error::Error;
 use crate::protocols::Codec;
@@ -67,8 +69,22 @@ impl<P: Codec> Worker<P> {
     }
 }
 
+/// Reads the files of those that run here, for the first time: for who is about to become a user that may not.
+pub(crate) fn read_first() -> Result<(), Error> {
+    Which::present().into_iter().try_for_each(|which| match which.0 {
+        Of::Connections(key) => begin(key),
+        Of::Datagrams(_) => Ok(()),
+    })
+}
+
+/// Reads the files of a worker that is about to listen, unless that has been done.
+pub(super) fn begin(key: Key) -> Result<(), Error> {
+    let is_ready = with_entry(key, |entry| entry.tls.as_ref().is_none_or(|tls| tls.acceptor.is_some()));
+    if is_ready == Some(false) { read_files(key) } else { Ok(()) }
+}
+
 /// Reads the files of a worker that speaks TLS.
-pub(super) fn read_files(key: Key) -> Result<(), Error> {
+fn read_files(key: Key) -> Result<(), Error> {
     let told = with_entry(key, |entry| Some((Rc::clone(&entry.tls.as_ref()?.options), entry.scheme)));
     let Some((options, scheme)) = told.flatten() else { return Ok(()) };
     let alpn: &[_] = if matches!(scheme, "http" | "websocket") { &["http/1.1"] } else { &[] };
@@ -81,13 +97,14 @@ pub(super) fn read_files(key: Key) -> Result<(), Error> {
     Ok(())
 }
 
-/// The app is reloaded: so are the files of all workers here.
-pub(super) fn read_all_files() {
-    for key in registry().with(|table| table.keys()) {
-        if let Err(error) = read_files(key) {
-            log::error!("the old certificates stay: {error}");
-        }
+/// The app is reloaded: so are the files of all workers here. Answers what is wrong with some.
+pub(super) fn read_all_files() -> Vec<Error> {
+    let keys = registry().with(|table| table.keys()).into_iter();
+    let wrong: Vec<Error> = keys.filter_map(|key| read_files(key).err()).collect();
+    for error in &wrong {
+        log::error!("the old certificates stay: {error}");
     }
+    wrong
 }
 
 /// What accepts for a worker, if it speaks TLS.

@@ -1,8 +1,9 @@
-//! The server whose processes `tests/process_reload.rs` and `tests/process_deaths.rs` replace and kill.
+//! The server whose processes `tests/process_reload.rs`, `tests/process_deaths.rs` and `tests/process_tls.rs` replace and
+//! kill.
 //!
 //! What it does stands at the end of its own file, behind the program: `answer=new count=2 fail=panic`. So copies that
 //! differ are different programs, which nothing but the file that a process was started from tells apart. `/` answers
-//! the word and the process. Environment: `ADDRESS`, `LOG`, `PID_FILE`.
+//! the word and the process. Environment: `ADDRESS`, `LOG`, `PID_FILE`, `WORKER_USER`; `CERTIFICATE` and `KEY` for TLS.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write, stdout};
@@ -42,6 +43,13 @@ fn main() -> workerman::Result<()> {
     let worker = Worker::<Http>::new(&address);
     worker.set_name("web");
     worker.set_count(number(word("count=")).unwrap_or(4));
+    if let Ok(user) = std::env::var("WORKER_USER") {
+        worker.set_user(&user);
+    }
+    #[cfg(feature = "_tls")]
+    if let Some((chain, key)) = std::env::var("CERTIFICATE").ok().zip(std::env::var("KEY").ok()) {
+        worker.set_transport_ssl(workerman::TlsOptions::new(chain, key));
+    }
     let fails_at_start = word("fail=").is_some_and(|fail| fail == "start");
     worker.on_worker_start(move |worker| {
         if fails_at_start {

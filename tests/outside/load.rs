@@ -4,8 +4,8 @@
 //! by a proper end, and nowhere else.
 
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::io::{self, Read, Write};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
@@ -19,6 +19,14 @@ const CLOSE: &str = "GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n";
 const OPENERS: u32 = 8;
 /// Who was turned away asks again after that.
 const BREATH: Duration = Duration::from_millis(5);
+
+/// What carries a client's bytes.
+pub(crate) trait Stream: Read + Write {}
+
+impl<S: Read + Write> Stream for S {}
+
+/// How a client comes to a connection.
+type Dial = dyn Fn() -> io::Result<Box<dyn Stream>> + Send + Sync;
 
 /// Clients that ask for `/`, some on connections that are kept and some on new ones, until they are stopped.
 #[derive(Debug)]
@@ -52,13 +60,27 @@ struct Shared {
 impl Load {
     /// So many connections with one request after the other, and so many new ones each second with one request each.
     pub(crate) fn start(address: SocketAddr, connections: usize, new_per_second: u32) -> Self {
+        Self::start_by(move || Ok(Box::new(try_connect(address)?)), connections, new_per_second)
+    }
+
+    /// The same with connections of another kind.
+    pub(crate) fn start_by(
+        dial: impl Fn() -> io::Result<Box<dyn Stream>> + Send + Sync + 'static,
+        connections: usize,
+        new_per_second: u32,
+    ) -> Self {
         let shared = Arc::new(Shared::default());
-        let client = || Client { address, shared: Arc::clone(&shared), kept: None, report: Report::default() };
-        let keepers = (0..connections).map(|_| client()).map(|client| thread::spawn(|| client.keep_on()));
+        let dial: Arc<Dial> = Arc::new(dial);
+        // Each in its own thread: what a connection is made of may stay where it is.
+        let run = |go: Box<dyn FnOnce(Client) -> Report + Send>| {
+            let (dial, shared) = (Arc::clone(&dial), Arc::clone(&shared));
+            thread::spawn(move || go(Client { dial, shared, kept: None, report: Report::default() }))
+        };
+        let keepers = (0..connections).map(|_| run(Box::new(Client::keep_on)));
         let openers = OPENERS.min(new_per_second);
         let newcomers = (0..openers).map(|nth| {
-            let (client, period) = (client(), Duration::from_secs(1) / new_per_second);
-            thread::spawn(move || client.come_anew(period * nth, period * openers))
+            let period = Duration::from_secs(1) / new_per_second;
+            run(Box::new(move |client| client.come_anew(period * nth, period * openers)))
         });
         let threads = keepers.chain(newcomers).collect();
         Self { shared, threads }
@@ -103,9 +125,9 @@ impl Report {
 }
 
 struct Client {
-    address: SocketAddr,
+    dial: Arc<Dial>,
     shared: Arc<Shared>,
-    kept: Option<TcpStream>,
+    kept: Option<Box<dyn Stream>>,
     report: Report,
 }
 
@@ -151,7 +173,7 @@ impl Client {
     fn exchange(&mut self, request: &str) -> Result<String, String> {
         let mut stream = match self.kept.take() {
             Some(stream) => stream,
-            None => try_connect(self.address).map_err(|error| format!("no connection: {error}"))?,
+            None => (self.dial)().map_err(|error| format!("no connection: {error}"))?,
         };
         stream.write_all(request.as_bytes()).map_err(|error| format!("the request is not taken: {error}"))?;
         let answer = Answer::read(&mut stream)?;
@@ -175,7 +197,7 @@ struct Answer {
 }
 
 impl Answer {
-    fn read(stream: &mut TcpStream) -> Result<Self, String> {
+    fn read(stream: &mut impl Read) -> Result<Self, String> {
         let mut bytes = Vec::new();
         let mut buffer = [0; 4096];
         loop {

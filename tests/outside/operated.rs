@@ -3,7 +3,7 @@
 //!
 //! Environment: `ADDRESS`, `COUNT`, `STOP_TIMEOUT`, `DAEMONIZE=yes`; `LOG_FILE`, `STDOUT_FILE`, `PID_FILE`; `OTHERS=2` for
 //! workers without an address beside it, of which only the first is reloaded; `WITH=quiet` to start whatever the command
-//! line says; `MODE` for what is out of the ordinary.
+//! line says; `CERTIFICATE` and `KEY` for TLS; `MODE` for what is out of the ordinary.
 
 use std::fmt::Display;
 use std::io::{Write, stdout};
@@ -56,6 +56,10 @@ fn run() -> workerman::Result<()> {
     let web = Worker::<Http>::new(&variable("ADDRESS").unwrap_or_else(|| "127.0.0.1:0".to_owned()));
     web.set_name("web");
     web.set_count(variable("COUNT").unwrap_or(1));
+    #[cfg(feature = "_tls")]
+    if let Some((chain, key)) = variable::<String>("CERTIFICATE").zip(variable::<String>("KEY")) {
+        web.set_transport_ssl(workerman::TlsOptions::new(chain, key));
+    }
     web.on_message(move |connection, request| answer(web, connection, &request));
     web.on_worker_start(move |worker| start(worker, &mode));
     web.on_worker_stop(|worker| tell("stop", worker));
