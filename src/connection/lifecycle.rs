@@ -300,14 +300,28 @@ impl Visit<'_> {
         if self.awaits_farewell() {
             return;
         }
-        self.transport.farewell();
+        if !self.take_leave() {
+            return;
+        }
         // Closing a socket with unread bytes makes a reset of it, which can take our last answer with it.
         if self.flags.has(Flags::READABLE) { self.end() } else { self.shut() }
     }
 
+    /// Tells the peer that this is all. Answers whether that has left; if not, it does when there is room again.
+    fn take_leave(&mut self) -> bool {
+        if self.transport.farewell() {
+            return true;
+        }
+        self.flags.set(Flags::BLOCKED);
+        self.await_room(true).is_err()
+    }
+
     fn end_drained(&mut self) {
-        if self.flags.has(Flags::HALF_CLOSED) {
-            self.transport.farewell();
+        if !self.take_leave() {
+            self.expire_after(HALF_CLOSED_LIMIT, |connection| {
+                connection.status == Status::Ending && !connection.flags.has(Flags::FIN_SENT)
+            });
+        } else if self.flags.has(Flags::HALF_CLOSED) {
             self.shut();
         } else if !self.flags.has(Flags::FIN_SENT) {
             self.flags.set(Flags::FIN_SENT);
@@ -360,7 +374,7 @@ impl Visit<'_> {
     /// The peer sends no more, and everything it sent has been dealt with as far as that is possible now.
     #[cold]
     pub(super) fn peer_finished(&mut self) {
-        if self.status == Status::Ending && self.queued() > 0 {
+        if self.status == Status::Ending && (self.queued() > 0 || self.flags.has(Flags::BLOCKED)) {
             // The last answer first; `drained` does the rest.
             self.flags.clear(Flags::READABLE | Flags::READ_CLOSED);
             self.flags.set(Flags::HALF_CLOSED);
@@ -370,15 +384,14 @@ impl Visit<'_> {
         if self.codec_pace == Pace::Greet {
             return self.lost();
         }
-        if self.status == Status::Ending || !owes && (self.is_stream() || self.queued() == 0) {
+        if self.status == Status::Ending || !owes && self.is_stream() {
             self.transport.farewell();
             return self.shut();
         }
         if !owes {
             // Nothing but bytes is owed: the connection closes when they have left.
             self.status = Status::Closing;
-            if !self.flags.has(Flags::BLOCKED) && self.write() != Flushed::Blocked {
-                self.transport.farewell();
+            if !self.flags.has(Flags::BLOCKED) && self.write() != Flushed::Blocked && self.take_leave() {
                 return self.shut();
             }
         }

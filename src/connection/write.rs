@@ -313,7 +313,7 @@ impl Visit<'_> {
         }
     }
 
-    fn await_room(&mut self, wanted: bool) -> io::Result<()> {
+    pub(super) fn await_room(&mut self, wanted: bool) -> io::Result<()> {
         let token = reactor::token(Kind::Connection, self.key);
         reactor::get().with_registry(|registry| self.transport.await_room(wanted, registry, token))
     }
@@ -351,7 +351,9 @@ impl Visit<'_> {
             Flushed::Empty => {
                 // At worst there are more events than needed.
                 let _ = self.await_room(false);
-                lifecycle::defer(self.key, Event::BufferDrain);
+                if waited > 0 {
+                    lifecycle::defer(self.key, Event::BufferDrain);
+                }
                 self.drained();
             }
             Flushed::Blocked => {

@@ -123,13 +123,14 @@ impl Transport {
         }
     }
 
-    /// Tells the peer that what it has is all there was, where there is a word for that.
+    /// Tells the peer that what it has is all there was, where there is a word for that; answers whether it has left.
     #[inline]
-    pub(crate) fn farewell(&mut self) {
+    pub(crate) fn farewell(&mut self) -> bool {
         #[cfg(feature = "_tls")]
         if let Self::Tls(session) = self {
-            session.farewell();
+            return session.farewell();
         }
+        true
     }
 
     #[inline]

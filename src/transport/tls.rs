@@ -107,7 +107,8 @@ impl Session {
             loop {
                 self.flush()?;
                 if !self.common().is_handshaking() {
-                    return Ok(true);
+                    // What the peer waits for has to leave, since nobody else may have anything to write.
+                    return Ok(self.outgoing.is_empty());
                 }
                 let count = match self.receive(buffers) {
                     Ok(0) => return Err(io::Error::other("the peer closes in the middle of the TLS handshake")),
@@ -125,8 +126,8 @@ impl Session {
         TlsInfo::of(self.common())
     }
 
-    /// Tells the peer that what it has is all there was.
-    pub(super) fn farewell(&mut self) {
+    /// Tells the peer that what it has is all there was; answers whether that, too, has left.
+    pub(super) fn farewell(&mut self) -> bool {
         if !std::mem::replace(&mut self.closed, true) {
             let Self { side, incoming, outgoing, .. } = self;
             // What cannot be encrypted or sent any more has no reader.
@@ -138,8 +139,8 @@ impl Session {
                     (_, Err(error)) => break Err(error),
                 }
             });
-            let _ = self.flush();
         }
+        self.flush().is_err() || self.outgoing.is_empty()
     }
 
     pub(super) fn shutdown_write(&mut self) {
