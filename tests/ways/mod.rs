@@ -274,37 +274,30 @@ impl Below for Peer {
     }
 }
 
-impl Below for TcpStream {
-    fn send(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        Write::write(self, bytes)
-    }
+macro_rules! below_a_socket {
+    ($stream:ty, $moment:literal) => {
+        impl Below for $stream {
+            fn send(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                Write::write(self, bytes)
+            }
 
-    fn receive(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        Read::read(self, buffer)
-    }
+            fn receive(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+                Read::read(self, buffer)
+            }
 
-    fn finish(&mut self) {
-        let _ = self.shutdown(Shutdown::Write);
-    }
+            fn finish(&mut self) {
+                let _ = self.shutdown(Shutdown::Write);
+            }
 
-    fn wait(&self) {
-        std::thread::sleep(std::time::Duration::from_millis(3));
-    }
+            fn wait(&self) {
+                std::thread::sleep(std::time::Duration::from_millis($moment));
+            }
+        }
+    };
 }
 
-impl Below for UnixStream {
-    fn send(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        Write::write(self, bytes)
-    }
-
-    fn receive(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        Read::read(self, buffer)
-    }
-
-    fn finish(&mut self) {
-        let _ = self.shutdown(Shutdown::Write);
-    }
-}
+below_a_socket!(TcpStream, 3);
+below_a_socket!(UnixStream, 0);
 
 /// A certificate that is its own authority, for `localhost`; made once for all tests of a program.
 pub(crate) struct Certificate {

@@ -62,11 +62,11 @@ impl Buffers {
     /// Some of these bytes but for the first `skip`, in one piece; and where to encrypt them to.
     pub(super) fn gather<'a>(&'a mut self, slices: &'a [IoSlice<'_>], mut skip: usize) -> (&'a [u8], &'a mut [u8]) {
         self.plain.clear();
-        for slice in slices {
+        for (nth, slice) in slices.iter().enumerate() {
             let rest = slice.get(skip..).unwrap_or_default();
             skip = skip.saturating_sub(slice.len());
-            if self.plain.is_empty() && rest.len() >= RECORD {
-                // Long enough to be worth no copy.
+            if self.plain.is_empty() && (rest.len() >= RECORD || nth + 1 == slices.len()) {
+                // All there is, or long enough for records of its own: worth no copy.
                 return (rest.get(..BATCH).unwrap_or(rest), &mut self.sealed);
             }
             let room = BATCH - self.plain.len();
