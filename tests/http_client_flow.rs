@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use common::{Log, serve};
 use workerman::testing::{Peer, Simulation};
-use workerman::{ClientResponse, HttpClient, HttpError, RequestOptions};
+use workerman::{ClientResponse, HttpClient, HttpError, PanicPolicy, RequestOptions, Worker};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 const URL: &str = "http://server.test/a/b?c";
@@ -454,4 +454,60 @@ fn who_makes_up_proxies_without_end_is_told_and_led_through_nobody_elses() {
     }
     first.get("http://server.test/", |_| ());
     accept(&simulation);
+}
+
+#[test]
+fn a_redirect_whose_last_piece_is_too_much_is_followed_once() {
+    let (simulation, log) = (Simulation::new(), Log::new());
+    let done = log.writer();
+    let http = HttpClient::new();
+    let options = RequestOptions::new().on_chunk(|_, _| ());
+    http.request(URL, options, move |answer| done(told(answer)));
+    let peer = accept(&simulation);
+    peer.write("HTTP/1.1 302 X\r\nLocation: /x\r\nContent-Length: 70000\r\n\r\n");
+    peer.write(vec![0; 60_000]);
+    simulation.run();
+    peer.write(vec![0; 10_000]);
+    let second = accept(&simulation);
+    second.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n");
+    simulation.run();
+    second.write("ok");
+    simulation.run();
+    assert_eq!(log.take(), ["200  from http://server.test/x"]);
+    // Its connection is free again.
+    second.read();
+    let done = log.writer();
+    http.get(URL, move |answer| done(told(answer)));
+    simulation.run();
+    assert!(second.read_text().starts_with("GET /a/b?c "));
+    second.write(OK);
+    simulation.run();
+    assert_eq!(log.take(), ["200 ok from http://server.test/a/b?c"]);
+}
+
+#[test]
+fn a_callback_that_fails_in_the_middle_of_an_answer_is_the_end_of_it() {
+    type Fails = fn(RequestOptions) -> RequestOptions;
+    let rows: [Fails; 4] = [
+        |options| options.on_head(|_, _| panic!("on purpose")),
+        |options| options.on_chunk(|_, _| panic!("on purpose")),
+        |options| options.on_head(|_, _| Err::<(), _>("on purpose")),
+        |options| options.on_chunk(|_, _| Err::<(), _>("on purpose")),
+    ];
+    for fails in rows {
+        for rest in ["", "two"] {
+            let (simulation, log) = (Simulation::new(), Log::new());
+            Worker::set_panic_policy(PanicPolicy::CloseConnection);
+            let (piece, done) = (log.writer(), log.writer());
+            let options = RequestOptions::new().on_chunk(move |_, bytes| piece(format!("{bytes:?}")));
+            HttpClient::new().request(URL, fails(options), move |answer| done(told(answer)));
+            let peer = accept(&simulation);
+            peer.write(format!("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\none{rest}"));
+            simulation.run();
+            peer.write("two");
+            simulation.run();
+            assert_eq!(log.take(), ["a callback of the request has failed"]);
+            assert!(peer.is_closed());
+        }
+    }
 }

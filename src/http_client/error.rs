@@ -39,6 +39,8 @@ pub enum HttpError {
     TooLarge,
     /// A redirect that leads nowhere, to where no request may go, or to one more redirect than are followed.
     Redirect(Box<str>),
+    /// The app's `on_head` or `on_chunk` has failed, so the rest of the answer was not taken.
+    Callback,
 }
 
 impl fmt::Display for HttpError {
@@ -52,6 +54,7 @@ impl fmt::Display for HttpError {
             Self::Closed(reason) => f.write_str(reason),
             Self::Malformed(reason) => write!(f, "the answer is malformed: {reason}"),
             Self::TooLarge => f.write_str("the answer is larger than is taken"),
+            Self::Callback => f.write_str("a callback of the request has failed"),
             Self::Redirect(reason) => write!(f, "the redirect is not followed: {reason}"),
         }
     }

@@ -325,7 +325,9 @@ fn handle(key: Key, _: u32) {
             if is_paused(key) {
                 return keep(key, event);
             }
-            tell_piece(key, std::mem::take(&mut event.piece));
+            if !tell_piece(key, std::mem::take(&mut event.piece)) {
+                event.end = End::Last;
+            }
         }
     }
     if event.end != End::Not {
@@ -338,6 +340,11 @@ fn handle(key: Key, _: u32) {
 
 fn is_paused(key: Key) -> bool {
     with_exchange(key, |exchange| exchange.paused) == Some(true)
+}
+
+/// What is left of the answer, nobody is told.
+fn has_failed(key: Key) -> bool {
+    with_exchange(key, |exchange| exchange.failure.is_some()) == Some(true)
 }
 
 /// Has the rest of an event wait until the app wants it.
@@ -364,17 +371,23 @@ fn tell_head(key: Key, mut response: ClientResponse) {
         with_exchange(key, |exchange| exchange.response = Some(response));
         return;
     };
-    let _ = callback::call(site, || on_head(PendingRequest::new(key), &response));
+    let told = callback::call(site, || on_head(PendingRequest::new(key), &response));
     let mut left = Some(on_head);
     with_exchange(key, |exchange| {
         exchange.response = Some(response);
         exchange.on_head = left.take().map(|on_head| (site, on_head));
     });
     callback::discard(left);
+    if told.is_err() {
+        fail(key, HttpError::Callback);
+    }
 }
 
-/// A piece of the body is there.
-fn tell_piece(key: Key, piece: Vec<u8>) {
+/// A piece of the body is there. Answers whether anybody reads on.
+fn tell_piece(key: Key, piece: Vec<u8>) -> bool {
+    if has_failed(key) {
+        return true;
+    }
     let taken = with_exchange(key, |exchange| match &mut exchange.redirected {
         Some(swallowed) => {
             *swallowed += piece.len();
@@ -382,20 +395,25 @@ fn tell_piece(key: Key, piece: Vec<u8>) {
         }
         None => Ok(exchange.on_chunk.take()),
     });
-    if let Some(Err(true)) = taken {
-        complete(key, Event { response: None, piece: Vec::new(), trailers: Vec::new(), end: End::Last });
-    }
+    let reads_on = !matches!(taken, Some(Err(true)));
     if let Some(Ok(Some((site, mut on_chunk)))) = taken {
-        let _ = callback::call(site, || on_chunk(PendingRequest::new(key), &piece));
+        let told = callback::call(site, || on_chunk(PendingRequest::new(key), &piece));
         let mut left = Some(on_chunk);
         with_exchange(key, |exchange| exchange.on_chunk = left.take().map(|on_chunk| (site, on_chunk)));
         callback::discard(left);
+        if told.is_err() {
+            fail(key, HttpError::Callback);
+        }
     }
     buffers::give(piece);
+    reads_on
 }
 
 /// The answer is complete: it is followed, or it is the app's.
 fn complete(key: Key, event: Event) {
+    if has_failed(key) {
+        return;
+    }
     let taken = with_exchange(key, |exchange| {
         let response = event.response.or_else(|| exchange.response.take());
         let target = response.as_ref().and_then(|response| redirect::target(exchange, response));
