@@ -14,7 +14,7 @@ use rustls::ServerConnection;
 use support::Log;
 use ways::{End, Way, certificate};
 use workerman::testing::{Peer, Simulation};
-use workerman::{AsyncTcpConnection, Deadlines, Error, Text, TlsClientOptions, TlsOptions, Worker};
+use workerman::{AsyncTcpConnection, Deadlines, Error, Http, Text, TlsClientOptions, TlsOptions, Worker};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -336,5 +336,35 @@ fn a_server_whose_certificate_nobody_knows_is_not_talked_to() {
         simulation.run();
         let lines = log.take();
         assert!(lines.len() == 1 && lines[0].contains(reason), "{lines:?}");
+    }
+}
+
+#[test]
+fn who_has_shaken_hands_with_a_process_that_stops_has_a_moment_to_ask() {
+    // Whenever that is: connections are looked at again and again.
+    for later in 0..6 {
+        let server = Way::TlsInMemory.serve(|worker: Worker<Http>| {
+            worker.on_message(|connection, request| connection.send(request.path()));
+        });
+        let mut client = server.dial();
+        client.send_at_most(100);
+        client.go_on();
+        Worker::stop_all_gracefully();
+        server.simulation.begin_stop();
+        server.simulation.advance(SECOND + later * Duration::from_millis(49));
+        client.send_at_most(usize::MAX);
+        server.run(&mut client);
+        // As long as the way there and back takes.
+        server.simulation.advance(Duration::from_millis(100));
+        let answer = String::from_utf8(server.exchange(&mut client, "GET /late HTTP/1.1\r\nHost: a\r\n\r\n")).unwrap();
+        assert!(answer.ends_with("\r\n\r\n/late") && answer.contains("Connection: close\r\n"), "{later}: {answer}");
+        server.run(&mut client);
+        assert_eq!(client.end(), Some(End::Orderly));
+        // Who asks nothing does not keep it.
+        let mut idle = server.connect();
+        server.simulation.advance(SECOND);
+        server.run(&mut idle);
+        assert_eq!(idle.end(), Some(End::Orderly));
+        assert!(server.simulation.has_stopped());
     }
 }

@@ -270,6 +270,12 @@ impl Connection {
             _ => false,
         }
     }
+
+    /// Whether it came out of a handshake a moment ago, and nothing has come since. A stop waits for handshakes, so their
+    /// connections may be younger than it.
+    pub(super) fn has_shaken_hands(&self) -> bool {
+        self.transport.is_encrypted() && self.pace == Pace::New && self.deadline != NEVER && self.is_fresh()
+    }
 }
 
 impl Visit<'_> {

@@ -61,7 +61,7 @@ pub use pipe::Destination;
 pub(crate) use pipe::Pending;
 pub use remote::RemoteConnection;
 pub use status::{CONNECT_FAIL, PROTOCOL_FAIL, SEND_FAIL, SendStatus, Status};
-pub(crate) use stopping::{awaits_guests, retire_all};
+pub(crate) use stopping::{awaits_guests, retire_all, retire_late};
 pub(crate) use survey::{Survey, survey};
 pub use upgrade::UpgradeError;
 

@@ -6,6 +6,7 @@
 //! | of HTTP with a request that is being read, or has no answer yet | after the answer, which says so |
 //! | that is an event stream or a WebSocket | in its turn: these come back as soon as they are closed |
 //! | that was made, or was asked something, a moment ago | after that moment, or after its next answer |
+//! | that comes out of a handshake of TLS now | the same |
 //! | that the app has made itself | when all others have left |
 //!
 //! The last row is for peers that have seen no end yet: what they have sent meanwhile would be lost.
@@ -32,6 +33,13 @@ pub(crate) fn retire_all(window: u64) {
     let steps = usize::try_from(window / STEP).unwrap_or(usize::MAX).clamp(1, streams.len().max(1));
     look_later(steps as u64 * STEP);
     end_streams(streams, steps);
+}
+
+/// The same for one that has come since: its next answer is the last.
+pub(crate) fn retire_late(key: Key) {
+    if let Some(driver) = visit(key, |visit| Rc::clone(&visit.driver)) {
+        driver.retire(key);
+    }
 }
 
 /// Has the codec of a connection take nothing on any more; answers how the connection leaves.
@@ -105,7 +113,7 @@ fn look_at_all(spares: bool) -> Vec<Key> {
 fn look_at(key: Key, driver: &dyn Driver, spares: bool, streams: &mut Vec<Key>) {
     match driver.retire(key) {
         Leave::InTurn => streams.push(key),
-        Leave::Now if !(spares && may_have_more(key)) => close(key),
+        Leave::Now if !(spares && may_have_more(key) || has_shaken_hands(key)) => close(key),
         Leave::Now | Leave::Later => {}
     }
 }
@@ -117,6 +125,10 @@ fn may_have_more(key: Key) -> bool {
         has_input || visit.is_fresh()
     });
     more == Some(true)
+}
+
+fn has_shaken_hands(key: Key) -> bool {
+    visit(key, |visit| visit.has_shaken_hands()) == Some(true)
 }
 
 fn close(key: Key) {

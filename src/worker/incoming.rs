@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::rc::Rc;
 
+use super::stop;
 use crate::connection::{self, Driver};
 use crate::reactor::Key;
 use crate::transport::Transport;
@@ -19,8 +20,10 @@ pub(crate) fn take_in(key: Key, transport: Transport, remote: Option<SocketAddr>
 }
 
 pub(super) fn open(transport: Transport, remote: Option<SocketAddr>, driver: &Rc<dyn Driver>) {
-    if let Err(error) = connection::open(transport, remote, driver) {
-        log::error!("a connection of {} cannot be taken in: {error}", name(remote));
+    match connection::open(transport, remote, driver) {
+        Ok(key) if stop::has_begun() => connection::retire_late(key),
+        Ok(_) => {}
+        Err(error) => log::error!("a connection of {} cannot be taken in: {error}", name(remote)),
     }
 }
 

@@ -131,12 +131,11 @@ pub(super) fn shake_hands(
         let was_full = driver.admission().leave(address);
         match result {
             Ok(transport) => incoming::open(transport, remote, &driver),
-            Err(error) => {
-                log::info!("a connection of {} has come to nothing: {error}", incoming::name(remote));
-                if was_full {
-                    reactor::get().list(Kind::Listener, driver.worker());
-                }
-            }
+            Err(error) => log::info!("a connection of {} has come to nothing: {error}", incoming::name(remote)),
+        }
+        // Somebody may wait for its place.
+        if was_full && !driver.admission().is_full() {
+            reactor::get().list(Kind::Listener, driver.worker());
         }
     };
     handshake::begin(transport, true, time, Box::new(done));
