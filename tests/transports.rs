@@ -61,6 +61,9 @@ over_every_way!(
     the_limit_of_the_send_buffer_holds,
     all_are_reached_by_a_broadcast,
     a_process_that_stops_completes_what_has_begun,
+    what_one_receives_goes_to_another_that_is_not_encrypted,
+    a_request_becomes_a_websocket,
+    a_part_of_a_file_arrives,
 );
 
 /// Neither random nor the same everywhere: what is shuffled, lost or doubled shows.
@@ -213,6 +216,9 @@ fn lines_frames_and_bytes_are_echoed(way: Way) {
     assert!(server.exchange_much(&mut client, &bytes, bytes.len()) == bytes);
 }
 
+const OPENING: &str = "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+    Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+
 /// A frame as clients send it.
 fn masked(payload: &[u8]) -> Vec<u8> {
     let mut frame = vec![0x82];
@@ -233,10 +239,8 @@ fn a_websocket_echoes_small_and_large_messages(way: Way) {
     let server =
         way.serve(|worker: Worker<Websocket>| worker.on_message(|connection, message| connection.send(message)));
     let mut client = server.connect();
-    let request = "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
-        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
     // The first message comes right behind the request.
-    let come = server.exchange(&mut client, [request.as_bytes(), &masked(b"hello")].concat());
+    let come = server.exchange(&mut client, [OPENING.as_bytes(), &masked(b"hello")].concat());
     let (head, rest) = split_head(&come);
     assert!(head.starts_with("HTTP/1.1 101"), "{head}");
     assert_eq!(rest, b"\x82\x05hello");
@@ -420,4 +424,67 @@ fn a_process_that_stops_completes_what_has_begun(way: Way) {
     assert_eq!(bodies(&come), ["the last"]);
     assert_eq!(busy.end(), Some(End::Orderly));
     assert!(server.simulation.has_stopped());
+}
+
+fn what_one_receives_goes_to_another_that_is_not_encrypted(way: Way) {
+    let server = way.serve(|_: Worker<Tcp>| {});
+    let beyond = Worker::<Tcp>::new("");
+    let mut client = server.connect();
+    let peer = server.simulation.connect(beyond);
+    let (one, other) = (server.worker.connections().next().unwrap(), beyond.connections().next().unwrap());
+    for connection in [one, other] {
+        connection.set_max_send_buffer_size(50_000);
+    }
+    one.pipe(other);
+    other.pipe(one);
+    let (there, back) = (pattern(700_000), pattern(1_200_001));
+    peer.set_window(30_001);
+    client.read_at_most(20_003);
+    client.write(&there);
+    peer.write(&back);
+    let (mut arrived, mut returned) = (Vec::new(), Vec::new());
+    for _ in 0..500 {
+        server.run(&mut client);
+        arrived.extend(peer.read());
+        returned.extend(client.take());
+        if arrived.len() >= there.len() && returned.len() >= back.len() {
+            break;
+        }
+    }
+    assert!(arrived == there && returned == back, "{} {}", arrived.len(), returned.len());
+    peer.finish();
+    server.run(&mut client);
+    assert_eq!(client.end(), Some(End::Orderly), "the end goes through as well");
+}
+
+fn a_request_becomes_a_websocket(way: Way) {
+    let server = way.serve(|worker: Worker<Http>| {
+        worker.on_message(|connection, request| {
+            if let Ok(websocket) = connection.upgrade::<Websocket>(request) {
+                websocket.on_message(|websocket, message| websocket.send(message));
+            }
+        });
+    });
+    let mut client = server.connect();
+    assert_eq!(bodies(&server.exchange(&mut client, get("/"))), ["this is for WebSocket"]);
+    let come = server.exchange(&mut client, [OPENING.as_bytes(), &masked(b"hello")].concat());
+    let (head, rest) = split_head(&come);
+    assert!(head.starts_with("HTTP/1.1 101") && rest == b"\x82\x05hello", "{head} {rest:?}");
+}
+
+fn a_part_of_a_file_arrives(way: Way) {
+    let body = pattern(400_000);
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("file.bin");
+    std::fs::write(&path, &body).unwrap();
+    let server = way.serve(|worker: Worker<Http>| {
+        worker.on_message(move |connection, request| connection.send(Response::file(&request, &path)));
+    });
+    let mut client = server.connect();
+    client.read_at_most(10_007);
+    let request = "GET / HTTP/1.1\r\nHost: a\r\nRange: bytes=70001-330000\r\n\r\n";
+    let come = server.exchange_much(&mut client, request, 260_000);
+    let answer = &answers(&come)[0];
+    assert_eq!(answer.header("content-range"), Some("bytes 70001-330000/400000"));
+    assert!(answer.body == body[70_001..=330_000]);
 }
