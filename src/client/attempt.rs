@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use super::dial::{self, Dialled};
 use super::line;
-use super::registry::{self, Stage, enter, with};
+use super::registry::{self, Entry, Stage, enter, with};
 use super::resolve;
 #[cfg(feature = "_tls")]
 use super::secure::secure;
@@ -33,9 +33,9 @@ pub(super) fn begin(key: Key) {
         }
         entry.stage = Stage::Due;
         entry.attempt = entry.attempt.wrapping_add(1);
-        entry.began = now;
-        entry.again = None;
-        Some((entry.attempt, entry.timeout, entry.timer.take()))
+        entry.meanwhile().began = now;
+        entry.call_off();
+        Some((entry.attempt, entry.timeout(), entry.take_timer()))
     });
     let Some((attempt, timeout, timer)) = begun.flatten() else { return };
     if let Some(timer) = timer {
@@ -44,7 +44,7 @@ pub(super) fn begin(key: Key) {
     if timeout > 0 {
         let late = Box::new(move |_| if_current(key, attempt, |key| fail(key, "it takes too long")));
         let timer = reactor.add_deadline(timeout, late).ok();
-        with(key, |entry| entry.timer = timer);
+        with(key, |entry| entry.meanwhile().timer = timer);
     }
     line::join(key);
 }
@@ -218,11 +218,11 @@ pub(super) fn fail(key: Key, reason: &str) {
     let now = reactor::get().clock.read();
     enter(key, Stage::Closed);
     let told = with(key, |entry| {
-        let seconds = now.saturating_sub(entry.began) as f64 / SECOND;
+        let seconds = entry.spent(now) as f64 / SECOND;
         (format!("connect {} fail after {seconds:.3} seconds: {reason}", entry.address), Rc::clone(&entry.handlers))
     });
     let Some((text, handlers)) = told else { return };
-    handlers.failed(&text);
+    handlers.failed(key, &text);
     // The last to have the callbacks is whoever forgets the client: dropping them is user code.
     drop(handlers);
     reactor::get().defer(Deferred { run: |key, _| close(key), key, code: 0 });
@@ -239,7 +239,7 @@ pub(super) fn give_up(key: Key) {
     enter(key, Stage::Closed);
     match was_under_way.flatten() {
         Some(true) => {
-            callback::discard_all(with(key, |entry| std::mem::take(&mut entry.queue)).unwrap_or_default());
+            callback::discard_all(with(key, Entry::take_queue).unwrap_or_default());
             reactor::get().defer(Deferred { run: |key, _| close(key), key, code: 0 });
         }
         Some(false) => registry::forget(key),
@@ -250,7 +250,7 @@ pub(super) fn give_up(key: Key) {
 /// `on_close` of one who has no connection.
 pub(super) fn close(key: Key) {
     let Some(handlers) = with(key, |entry| Rc::clone(&entry.handlers)) else { return };
-    handlers.closed();
+    handlers.closed(key);
     // The last to have the callbacks is whoever forgets the client: dropping them is user code.
     drop(handlers);
     settle(key);
@@ -272,7 +272,7 @@ pub(super) fn gone(key: Key, connection: Key) {
 
 /// After `on_close`: connects anew if that was asked for, else forgets the client.
 pub(super) fn settle(key: Key) {
-    let again = with(key, |entry| matches!(entry.stage, Stage::Closed).then_some(entry.again));
+    let again = with(key, |entry| matches!(entry.stage, Stage::Closed).then(|| entry.again()));
     match again.flatten() {
         // Nobody comes back to a loop that ends.
         Some(Some(delay)) if !reactor::get().is_stopping() => wait(key, delay),
@@ -286,7 +286,7 @@ pub(super) fn wait(key: Key, delay: u64) {
     end_timer(key);
     enter(key, Stage::Waiting);
     let attempt = with(key, |entry| {
-        entry.again = None;
+        entry.call_off();
         entry.attempt = entry.attempt.wrapping_add(1);
         entry.attempt
     });
@@ -296,7 +296,7 @@ pub(super) fn wait(key: Key, delay: u64) {
     }
     let due = Box::new(move |_| if_current(key, attempt, come_back));
     match reactor::get().add_deadline(delay, due) {
-        Ok(timer) => drop(with(key, |entry| entry.timer = Some(timer))),
+        Ok(timer) => drop(with(key, |entry| entry.meanwhile().timer = Some(timer))),
         Err(_) => begin(key),
     }
 }
@@ -315,7 +315,7 @@ pub(super) fn if_current(key: Key, attempt: u32, then: impl FnOnce(Key)) {
 }
 
 fn end_timer(key: Key) {
-    if let Some(timer) = with(key, |entry| entry.timer.take()).flatten() {
+    if let Some(timer) = with(key, Entry::take_timer).flatten() {
         reactor::get().remove_timer(timer);
     }
 }

@@ -1,12 +1,14 @@
 //! What an app is told of a client. Its callbacks are those of the connection, with the client in the place of that.
 
 use std::any::Any;
+use std::marker::PhantomData;
 use std::rc::Rc;
 
 use super::AsyncTcpConnection;
+use super::owner::OfClient;
 use super::registry::{Stage, with};
 use crate::callback::{self, CallbackResult, Site};
-use crate::connection::{CONNECT_FAIL, Driver, Handlers, TcpConnection};
+use crate::connection::{CONNECT_FAIL, Callbacks, Driver, Handlers, Owner as _, TcpConnection};
 use crate::protocols::Codec;
 use crate::reactor::Key;
 
@@ -31,13 +33,11 @@ impl<P: Codec> AsyncTcpConnection<P> {
     {
         let site = Site::here("on_connect");
         if let Some(handlers) = self.handlers() {
-            handlers.callbacks.on_connect.set(
-                site,
-                Box::new(move |connection| match stands::<P>(self.key, connection) {
-                    true => callback(self).into_result(),
-                    false => Ok(()),
-                }),
-            );
+            let call = move |connection| match stands(connection) {
+                true => callback(client_of(connection)).into_result(),
+                false => Ok(()),
+            };
+            handlers.callbacks().on_connect.set(site, Box::new(call));
         }
     }
 
@@ -57,8 +57,8 @@ impl<P: Codec> AsyncTcpConnection<P> {
     {
         let site = Site::here("on_message");
         if let Some(handlers) = self.handlers() {
-            let call = move |_, message| callback(self, message).into_result();
-            handlers.callbacks.on_message.set(site, Box::new(call));
+            let call = move |connection, message| callback(client_of(connection), message).into_result();
+            handlers.callbacks().on_message.set(site, Box::new(call));
         }
     }
 
@@ -79,7 +79,8 @@ impl<P: Codec> AsyncTcpConnection<P> {
     {
         let site = Site::here("on_close");
         if let Some(handlers) = self.handlers() {
-            handlers.callbacks.on_close.set(site, Box::new(move |_| callback(self).into_result()));
+            let call = move |connection| callback(client_of(connection)).into_result();
+            handlers.callbacks().on_close.set(site, Box::new(call));
         }
     }
 
@@ -100,8 +101,8 @@ impl<P: Codec> AsyncTcpConnection<P> {
     {
         let site = Site::here("on_error");
         if let Some(handlers) = self.handlers() {
-            let call = move |_, code, text: &str| callback(self, code, text).into_result();
-            handlers.callbacks.on_error.set(site, Box::new(call));
+            let call = move |connection, code, text: &str| callback(client_of(connection), code, text).into_result();
+            handlers.callbacks().on_error.set(site, Box::new(call));
         }
     }
 
@@ -121,7 +122,8 @@ impl<P: Codec> AsyncTcpConnection<P> {
     {
         let site = Site::here("on_buffer_full");
         if let Some(handlers) = self.handlers() {
-            handlers.callbacks.on_buffer_full.set(site, Box::new(move |_| callback(self).into_result()));
+            let call = move |connection| callback(client_of(connection)).into_result();
+            handlers.callbacks().make_rare().on_buffer_full.set(site, Box::new(call));
         }
     }
 
@@ -141,63 +143,83 @@ impl<P: Codec> AsyncTcpConnection<P> {
     {
         let site = Site::here("on_buffer_drain");
         if let Some(handlers) = self.handlers() {
-            handlers.callbacks.on_buffer_drain.set(site, Box::new(move |_| callback(self).into_result()));
+            let call = move |connection| callback(client_of(connection)).into_result();
+            handlers.callbacks().make_rare().on_buffer_drain.set(site, Box::new(call));
         }
     }
 
-    /// What the framework itself has to hear, whether or not the app wants to.
-    pub(super) fn set_first_callback(self, handlers: &Handlers<P>) {
-        let key = self.key;
-        let connect = move |connection| {
-            stands::<P>(key, connection);
-            Ok(())
-        };
-        handlers.callbacks.on_connect.set(Site::unset("on_connect"), Box::new(connect));
-    }
-
-    pub(super) fn handlers(self) -> Option<Rc<Handlers<P>>> {
+    pub(super) fn handlers(self) -> Option<Rc<Handlers<P, OfClient<P>>>> {
         let handlers: Rc<dyn Any> = with(self.key, |entry| Rc::clone(&entry.handlers))?;
         handlers.downcast().ok()
     }
 }
 
+/// Those of a new client: what the framework itself has to hear, whether or not the app wants to.
+pub(super) fn first_callbacks<P: Codec>() -> Callbacks<P> {
+    let callbacks = Callbacks::default();
+    let connect = |connection| {
+        stands(connection);
+        Ok(())
+    };
+    callbacks.on_connect.set(Site::unset("on_connect"), Box::new(connect));
+    callbacks
+}
+
 /// The callbacks of a client, whatever its protocol: those of its connections, and when it has none.
 pub(super) trait Told: Driver + Any {
     /// `on_error`, without a connection.
-    fn failed(&self, text: &str);
+    fn failed(&self, client: Key, text: &str);
 
     /// `on_close`, without a connection.
-    fn closed(&self);
+    fn closed(&self, client: Key);
+
+    /// Of its protocol.
+    fn scheme(&self) -> &'static str;
 }
 
-impl<P: Codec> Told for Handlers<P> {
-    fn failed(&self, text: &str) {
-        let Some(mut taken) = self.callbacks.on_error.take() else { return };
+impl<P: Codec> Told for Handlers<P, OfClient<P>> {
+    fn failed(&self, client: Key, text: &str) {
+        let Some(mut taken) = self.callbacks().on_error.take() else { return };
         // Its failure is logged, and there is nothing to close.
         let _ = callback::call(taken.site(), || match taken.get() {
-            Some(callback) => callback(nobody(), CONNECT_FAIL, text),
+            Some(callback) => callback(nobody(client), CONNECT_FAIL, text),
             None => Ok(()),
         });
     }
 
-    fn closed(&self) {
-        let Some(mut taken) = self.callbacks.on_close.take() else { return };
-        let _ = callback::call(taken.site(), || taken.get().map_or(Ok(()), |callback| callback(nobody())));
+    fn closed(&self, client: Key) {
+        let Some(mut taken) = self.callbacks().on_close.take() else { return };
+        let _ = callback::call(taken.site(), || taken.get().map_or(Ok(()), |callback| callback(nobody(client))));
+    }
+
+    fn scheme(&self) -> &'static str {
+        P::SCHEME
     }
 }
 
-/// A connection that there never is.
-fn nobody<P: Codec>() -> TcpConnection<P> {
-    TcpConnection::new(Key::NONE)
+/// The connection that this client does not have: a key of none, since no table has so many slots, that tells the client.
+fn nobody<P: Codec>(client: Key) -> TcpConnection<P> {
+    TcpConnection::new(Key { slot: !client.slot, ..client })
+}
+
+/// The client whose connection this is, or would be. So callbacks need not keep whose they are, and those that keep nothing
+/// take no memory.
+pub(super) fn client_of<P: Codec>(connection: TcpConnection<P>) -> AsyncTcpConnection<P> {
+    let Key { slot, generation } = connection.key();
+    let nobodys = Key { slot: !slot, generation };
+    let key = if slot > u32::MAX >> 1 { nobodys } else { connection.client() };
+    AsyncTcpConnection { key, protocol: PhantomData }
 }
 
 /// The connection stands: what was sent before it did is sent now. Unless nobody wants it any more: then nobody hears of it.
-fn stands<P: Codec>(key: Key, connection: TcpConnection<P>) -> bool {
-    let begun = with(key, |entry| {
+fn stands<P: Codec>(connection: TcpConnection<P>) -> bool {
+    let begun = with(connection.client(), |entry| {
         matches!(entry.stage, Stage::Opening).then(|| {
             entry.stage = Stage::Established(connection.key());
             let limits = entry.extra.as_ref().map(|extra| (extra.max_send_buffer_size, extra.max_package_size));
-            (std::mem::take(&mut entry.queue), limits.unwrap_or_default())
+            let queue = entry.take_queue();
+            entry.meanwhile = None;
+            (queue, limits.unwrap_or_default())
         })
     });
     let Some((queue, (send_limit, package_limit))) = begun.flatten() else {

@@ -25,9 +25,9 @@ impl Drop for Securing {
 
 /// The server is to speak TLS. How long that may take is a matter of the attempt.
 pub(super) fn secure(key: Key, dialled: Dialled, target: &Target) {
-    let Some((options, attempt)) = with(key, |entry| (entry.tls.clone().unwrap_or_default(), entry.attempt)) else {
-        return;
-    };
+    let found = with(key, |entry| (entry.extra.as_ref().and_then(|extra| extra.tls.clone()), entry.attempt));
+    let Some((options, attempt)) = found else { return };
+    let options = options.unwrap_or_default();
     let (transport, remote) = dialled.into_transport();
     let connected = Connector::of(&options).and_then(|connector| connector.connect(transport, target.host(), &options));
     let transport = match connected {
@@ -64,6 +64,6 @@ impl<P: Codec> AsyncTcpConnection<P> {
     #[doc(alias = "context")]
     pub fn set_transport_ssl(self, options: TlsClientOptions) {
         let options = Rc::new(options);
-        with(self.key, |entry| entry.tls = Some(options));
+        with(self.key, |entry| entry.extra().tls = Some(options));
     }
 }

@@ -1,8 +1,9 @@
 //! What only clients of WebSocket can be told, and are told.
 
 use super::AsyncTcpConnection;
+use super::callbacks::client_of;
 use crate::callback::{CallbackResult, Site};
-use crate::connection::{Driver as _, SendStatus};
+use crate::connection::{Owner as _, SendStatus, TcpConnection};
 use crate::error::BoxError;
 use crate::protocols::http::Response;
 #[cfg(feature = "deflate")]
@@ -99,7 +100,7 @@ impl AsyncTcpConnection<Ws> {
     #[doc(alias = "websocketPingInterval")]
     pub fn set_ping_interval(self, time: impl Interval) {
         if let Some(handlers) = self.handlers() {
-            handlers.set_deadlines(handlers.deadlines().ping(time));
+            handlers.set_ping_interval(time);
         }
     }
 
@@ -162,8 +163,8 @@ impl AsyncTcpConnection<Ws> {
         R: CallbackResult,
     {
         let site = Site::here("on_websocket_connect");
-        self.on_signal(site, WebsocketSignal::CONNECT, move |signal| match signal {
-            WebsocketSignal::Opened(answer) => callback(self, answer).into_result(),
+        self.on_signal(site, WebsocketSignal::CONNECT, move |client, signal| match signal {
+            WebsocketSignal::Opened(answer) => callback(client, answer).into_result(),
             _ => Ok(()),
         });
     }
@@ -183,8 +184,8 @@ impl AsyncTcpConnection<Ws> {
         R: CallbackResult,
     {
         let site = Site::here("on_websocket_ping");
-        self.on_signal(site, WebsocketSignal::PING, move |signal| match signal {
-            WebsocketSignal::Ping(payload) => callback(self, payload).into_result(),
+        self.on_signal(site, WebsocketSignal::PING, move |client, signal| match signal {
+            WebsocketSignal::Ping(payload) => callback(client, payload).into_result(),
             _ => Ok(()),
         });
     }
@@ -204,8 +205,8 @@ impl AsyncTcpConnection<Ws> {
         R: CallbackResult,
     {
         let site = Site::here("on_websocket_pong");
-        self.on_signal(site, WebsocketSignal::PONG, move |signal| match signal {
-            WebsocketSignal::Pong(payload) => callback(self, payload).into_result(),
+        self.on_signal(site, WebsocketSignal::PONG, move |client, signal| match signal {
+            WebsocketSignal::Pong(payload) => callback(client, payload).into_result(),
             _ => Ok(()),
         });
     }
@@ -226,8 +227,8 @@ impl AsyncTcpConnection<Ws> {
         R: CallbackResult,
     {
         let site = Site::here("on_websocket_close");
-        self.on_signal(site, WebsocketSignal::CLOSE, move |signal| match signal {
-            WebsocketSignal::Close(code, reason) => callback(self, *code, reason).into_result(),
+        self.on_signal(site, WebsocketSignal::CLOSE, move |client, signal| match signal {
+            WebsocketSignal::Close(code, reason) => callback(client, *code, reason).into_result(),
             _ => Ok(()),
         });
     }
@@ -236,10 +237,11 @@ impl AsyncTcpConnection<Ws> {
         self,
         site: Site,
         nth: usize,
-        mut callback: impl FnMut(&WebsocketSignal) -> Result<(), BoxError> + 'static,
+        mut callback: impl FnMut(Self, &WebsocketSignal) -> Result<(), BoxError> + 'static,
     ) {
+        let call = move |connection: TcpConnection<Ws>, signal: &_| callback(client_of(connection), signal);
         if let Some(handlers) = self.handlers() {
-            handlers.callbacks.on_signal(nth).set(site, Box::new(move |_, signal| callback(signal)));
+            handlers.callbacks().set_signal(nth, site, Box::new(call));
         }
     }
 }

@@ -1,17 +1,18 @@
-//! Between untyped connections and typed callbacks: one driver for each worker, shared by its connections.
+//! Between untyped connections and typed callbacks: one driver for each worker, shared by its connections, and one for each client.
 
 use std::any::TypeId;
-use std::cell::Cell;
 use std::fmt;
 use std::io;
+use std::marker::PhantomData;
+use std::ops::Deref;
 use std::rc::Rc;
-use std::time::Duration;
 
 use super::admission::Admission;
 use super::callbacks::{Callbacks, ErrorFn, EventFn, MessageFn, SignalFn, own_callbacks};
 use super::deadline::Deadlines;
 use super::event::Event;
 use super::input::{Input, origin};
+use super::owner::{OfWorker, Owner};
 use super::read::Fed;
 use super::state::{CodecSlot, Flags, visit};
 use super::survey::Named;
@@ -20,7 +21,7 @@ use super::{PROTOCOL_FAIL, SEND_FAIL, TcpConnection, custom, id, lifecycle, stop
 use crate::callback::{self, Slot};
 use crate::error::BoxError;
 use crate::protocols::output::{After, Output};
-use crate::protocols::{Codec, Encoded, Leave, Limits, Pace, Signal, Step};
+use crate::protocols::{Codec, Encoded, Leave, Pace, Signal, Step};
 use crate::reactor::{self, Key};
 use crate::transport::Transport;
 
@@ -84,8 +85,11 @@ pub(crate) trait Driver: fmt::Debug + Named {
     /// The connection is forgotten: whoever has made it is told.
     fn gone(&self, _key: Key) {}
 
-    /// The worker, as a key of the layer above; [`NOBODY`] for none.
+    /// The worker, as a key of the layer above; [`NOBODY`](super::owner::NOBODY) for none.
     fn worker(&self) -> Key;
+
+    /// The client that has made the connection, as a key of the layer above; [`Key::NONE`] for none.
+    fn client(&self) -> Key;
 
     /// The connection has switched to this protocol: tells the app, of those that `join` the worker that they have come.
     fn begin(&self, key: Key, join: bool);
@@ -96,9 +100,6 @@ pub(crate) trait Driver: fmt::Debug + Named {
     }
 }
 
-/// The worker of connections that belong to none.
-pub(super) const NOBODY: Key = Key { slot: u32::MAX, generation: 0 };
-
 impl dyn Driver {
     #[inline]
     pub(super) fn speaks<P: 'static>(&self) -> bool {
@@ -106,90 +107,48 @@ impl dyn Driver {
     }
 }
 
-/// Who has made a connection, and how it hears of its end.
-#[derive(Clone, Copy)]
-struct Maker {
-    client: Key,
-    gone: fn(Key, Key),
+/// The driver of an owner's connections.
+pub(crate) struct Handlers<P: Codec, O: Owner<P> = OfWorker<P>> {
+    owner: O,
+    protocol: PhantomData<fn() -> P>,
 }
 
-/// The driver of a worker's connections.
-pub(crate) struct Handlers<P: Codec> {
-    pub(crate) callbacks: Callbacks<P>,
-    worker: Cell<Key>,
-    deadlines: Cell<Deadlines>,
-    /// Those of the worker; that of size is each connection's own.
-    limits: Cell<Limits>,
-    admission: Admission,
-    /// Who misses so many broadcasts in a row is closed, 0 for nobody.
-    pub(crate) max_missed: Cell<u32>,
-    /// Of a client; nothing for workers.
-    setup: Cell<P::Setup>,
-    /// Who is told when a connection is forgotten.
-    maker: Cell<Option<Maker>>,
-}
-
-impl<P: Codec> fmt::Debug for Handlers<P> {
+impl<P: Codec, O: Owner<P>> fmt::Debug for Handlers<P, O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Handlers").field("scheme", &P::SCHEME).finish_non_exhaustive()
     }
 }
 
+impl<P: Codec, O: Owner<P>> Deref for Handlers<P, O> {
+    type Target = O;
+
+    #[inline]
+    fn deref(&self) -> &O {
+        &self.owner
+    }
+}
+
 impl<P: Codec> Handlers<P> {
     pub(crate) fn new() -> Self {
-        Self {
-            callbacks: Callbacks::default(),
-            worker: Cell::new(NOBODY),
-            deadlines: Cell::default(),
-            limits: Cell::new(Limits::of_size(0)),
-            admission: Admission::default(),
-            max_missed: Cell::default(),
-            setup: Cell::default(),
-            maker: Cell::default(),
-        }
+        Self::of(OfWorker::default())
+    }
+}
+
+impl<P: Codec, O: Owner<P>> Handlers<P, O> {
+    pub(crate) fn of(owner: O) -> Self {
+        Self { owner, protocol: PhantomData }
     }
 
-    pub(crate) fn set_worker(&self, worker: Key) {
-        self.worker.set(worker);
-    }
-
-    pub(crate) fn set_deadlines(&self, deadlines: Deadlines) {
-        self.deadlines.set(deadlines);
-    }
-
-    /// Of the codecs; the size is each connection's own.
-    pub(crate) fn limit(&self, change: impl FnOnce(&mut Limits)) {
-        let mut limits = self.limits.get();
-        change(&mut limits);
-        self.limits.set(limits);
-    }
-
-    /// Has this called with the client's key, and with that of each of its connections when it is forgotten.
-    pub(crate) fn tell(&self, client: Key, gone: fn(Key, Key)) {
-        self.maker.set(Some(Maker { client, gone }));
-    }
-
-    /// Of a client, from its next connection on.
-    pub(crate) fn set_up(&self, change: impl FnOnce(&mut P::Setup)) {
-        let mut setup = self.setup.take();
-        change(&mut setup);
-        self.setup.set(setup);
-    }
-
-    pub(super) fn limits(&self) -> Limits {
-        self.limits.get()
-    }
-
-    /// Runs the connection's own callback, else the worker's, else nothing.
+    /// Runs the connection's own callback, else the owner's, else nothing.
     #[inline(always)]
     fn run<F: ?Sized>(
         &self,
         own: Option<Rc<Callbacks<P>>>,
-        slot: impl Fn(&Callbacks<P>) -> &Slot<F>,
+        slot: impl Fn(&Callbacks<P>) -> Option<&Slot<F>>,
         call: impl FnOnce(&mut F) -> Result<(), BoxError>,
     ) -> Result<(), String> {
-        let own = own.as_deref().and_then(|callbacks| slot(callbacks).take());
-        let Some(mut taken) = own.or_else(|| slot(&self.callbacks).take()) else {
+        let own = own.as_deref().and_then(|callbacks| slot(callbacks)?.take());
+        let Some(mut taken) = own.or_else(|| slot(self.owner.callbacks())?.take()) else {
             if P::CUSTOM {
                 // The message that nobody wants is of a user's type.
                 callback::discard(call);
@@ -207,9 +166,9 @@ impl<P: Codec> Handlers<P> {
         let call = |f: &mut MessageFn<P>| f(connection, message);
         let own = if has_own { own_callbacks(key) } else { None };
         if let Some(own) = &own {
-            own.on_body.clear();
+            own.rare().inspect(|rare| rare.on_body.clear());
         }
-        let result = self.run(own, |callbacks| &callbacks.on_message, call);
+        let result = self.run(own, |callbacks| Some(&callbacks.on_message), call);
         self.settle(key, &result);
     }
 
@@ -231,9 +190,9 @@ impl<P: Codec> Handlers<P> {
     #[cold]
     fn deliver_head(&self, key: Key, ticket: u32, head: P::Message) {
         let connection = TcpConnection::with_ticket(key, ticket);
-        let result = self.run(None, |callbacks| &callbacks.on_head, |f| f(connection, &head));
+        let result = self.run(None, |callbacks| Some(&callbacks.rare()?.on_head), |f| f(connection, &head));
         self.settle(key, &result);
-        let in_pieces = own_callbacks::<P>(key).is_some_and(|own| own.on_body.is_set());
+        let in_pieces = own_callbacks::<P>(key).is_some_and(|own| own.rare().is_some_and(|rare| rare.on_body.is_set()));
         let mut refused = None;
         self.with_codec(key, |codec, output| refused = codec.go_on(head, in_pieces, output));
         if let Some(reason) = refused {
@@ -245,7 +204,7 @@ impl<P: Codec> Handlers<P> {
     #[cold]
     fn deliver_piece(&self, key: Key, ticket: u32, piece: &[u8]) {
         let connection = TcpConnection::with_ticket(key, ticket);
-        let result = self.run(own_callbacks(key), |own| &own.on_body, |f| f(connection, piece));
+        let result = self.run(own_callbacks(key), |own| Some(&own.rare()?.on_body), |f| f(connection, piece));
         self.settle(key, &result);
     }
 
@@ -260,7 +219,7 @@ impl<P: Codec> Handlers<P> {
         while let Some(signal) = next.take() {
             let nth = signal.callback();
             let call = |f: &mut SignalFn<P>| f(TcpConnection::new(key), &signal);
-            if self.run(own_callbacks(key), |callbacks| callbacks.on_signal(nth), call).is_err() {
+            if self.run(own_callbacks(key), |callbacks| callbacks.rare()?.on_signal(nth), call).is_err() {
                 lifecycle::fail(key);
             }
             self.with_codec(key, |codec, output| next = codec.follow(signal, output));
@@ -276,7 +235,7 @@ impl<P: Codec> Handlers<P> {
     }
 }
 
-impl<P: Codec> Driver for Handlers<P> {
+impl<P: Codec, O: Owner<P>> Driver for Handlers<P, O> {
     fn protocol(&self) -> TypeId {
         TypeId::of::<P>()
     }
@@ -284,7 +243,7 @@ impl<P: Codec> Driver for Handlers<P> {
     fn feed(&self, key: Key, bytes: &[u8], mut length: usize) -> Fed {
         let mut done = 0;
         while done < bytes.len() {
-            let input = visit(key, |visit| visit.check_out_input::<P>(self.limits.get()));
+            let input = visit(key, |visit| visit.check_out_input::<P>(self.owner.limits()));
             let (mut codec, mut outbound, limits) = match input {
                 Some(Input::Codec(codec, outbound, limits)) => (codec, outbound, limits),
                 Some(Input::Raw) => {
@@ -376,25 +335,25 @@ impl<P: Codec> Driver for Handlers<P> {
         let plain = |f: &mut EventFn<P>| f(connection);
         let own = own_callbacks(key);
         let result = match event {
-            Event::Connect => self.run(own, |callbacks| &callbacks.on_connect, plain),
+            Event::Connect => self.run(own, |callbacks| Some(&callbacks.on_connect), plain),
             Event::BufferOverflow => {
                 let call = error("send buffer full and drop package");
-                self.run(own, |callbacks| &callbacks.on_error, call)
+                self.run(own, |callbacks| Some(&callbacks.on_error), call)
             }
-            Event::PeerGone => self.run(own, |callbacks| &callbacks.on_error, error("client closed")),
+            Event::PeerGone => self.run(own, |callbacks| Some(&callbacks.on_error), error("client closed")),
             Event::FileBroken => {
                 let call = error("the file that was being sent ends too soon or cannot be read");
-                self.run(own, |callbacks| &callbacks.on_error, call)
+                self.run(own, |callbacks| Some(&callbacks.on_error), call)
             }
             Event::ProtocolFailed => {
                 let reason = visit(key, |visit| visit.extra.as_mut()?.failure.take()).flatten().unwrap_or_default();
                 let call = |f: &mut ErrorFn<P>| f(connection, PROTOCOL_FAIL, &reason);
-                self.run(own, |callbacks| &callbacks.on_error, call)
+                self.run(own, |callbacks| Some(&callbacks.on_error), call)
             }
-            Event::BufferFull => self.run(own, |callbacks| &callbacks.on_buffer_full, plain),
-            Event::BufferDrain => self.run(own, |callbacks| &callbacks.on_buffer_drain, plain),
+            Event::BufferFull => self.run(own, |callbacks| Some(&callbacks.rare()?.on_buffer_full), plain),
+            Event::BufferDrain => self.run(own, |callbacks| Some(&callbacks.rare()?.on_buffer_drain), plain),
             Event::Close => {
-                let result = self.run(own.clone(), |callbacks| &callbacks.on_close, plain);
+                let result = self.run(own.clone(), |callbacks| Some(&callbacks.on_close), plain);
                 // The next to be told may be another worker of this protocol.
                 own.iter().for_each(|own| own.on_close.clear());
                 result
@@ -440,17 +399,17 @@ impl<P: Codec> Driver for Handlers<P> {
 
     #[inline]
     fn admission(&self) -> &Admission {
-        &self.admission
+        self.owner.admission()
     }
 
     #[inline]
     fn deadlines(&self) -> Deadlines {
-        self.deadlines.get()
+        self.owner.deadlines()
     }
 
     #[inline]
     fn allowance(&self, pace: Pace) -> u32 {
-        self.deadlines.get().of(pace)
+        self.owner.deadlines().of(pace)
     }
 
     fn codec(&self) -> Result<(CodecSlot, Pace), Box<str>> {
@@ -460,21 +419,23 @@ impl<P: Codec> Driver for Handlers<P> {
     }
 
     fn open(&self, key: Key, host: &str, uri: &str, time: u64) {
-        self.deadlines.set(self.deadlines.get().head(Duration::from_nanos(time)));
-        let setup = self.setup.take();
-        self.with_codec(key, |codec, output| codec.open(&setup, host, uri, output));
-        self.setup.set(setup);
-        visit(key, |visit| visit.set_deadline(true));
-    }
-
-    fn gone(&self, key: Key) {
-        if let Some(Maker { client, gone }) = self.maker.get() {
-            gone(client, key);
+        self.owner.with_setup(|setup| self.with_codec(key, |codec, output| codec.open(setup, host, uri, output)));
+        if visit(key, |visit| visit.codec_pace != Pace::Free) == Some(true) {
+            self.owner.allow(time);
+            visit(key, |visit| visit.set_deadline(true));
         }
     }
 
+    fn gone(&self, key: Key) {
+        self.owner.gone(key);
+    }
+
     fn worker(&self) -> Key {
-        self.worker.get()
+        self.owner.worker()
+    }
+
+    fn client(&self) -> Key {
+        self.owner.client()
     }
 
     fn begin(&self, key: Key, join: bool) {

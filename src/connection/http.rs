@@ -40,7 +40,10 @@ impl TcpConnection<Http> {
     {
         let site = Site::here("on_body");
         self.callbacks(|callbacks| {
-            callbacks.on_body.set(site, Box::new(move |connection, piece| callback(connection, piece).into_result()));
+            callbacks
+                .make_rare()
+                .on_body
+                .set(site, Box::new(move |connection, piece| callback(connection, piece).into_result()));
         });
     }
 

@@ -24,6 +24,7 @@ mod input;
 mod last;
 mod lifecycle;
 mod own;
+mod owner;
 mod pipe;
 mod read;
 mod remote;
@@ -50,6 +51,7 @@ use crate::reactor::Key;
 
 use state::{Connection, Flags, state, visit};
 
+pub(crate) use admission::Admission;
 pub use broadcast::Broadcast;
 pub(crate) use broadcast::broadcast;
 pub(crate) use callbacks::Callbacks;
@@ -57,6 +59,7 @@ pub use deadline::Deadlines;
 pub(crate) use driver::{Driver, Handlers};
 pub(crate) use last::with_last_codec;
 pub(crate) use lifecycle::{Reporting, clear, count, destroy_all, install, open};
+pub(crate) use owner::Owner;
 pub use pipe::Destination;
 pub(crate) use pipe::Pending;
 pub use remote::RemoteConnection;
@@ -298,6 +301,11 @@ impl<P: Codec> TcpConnection<P> {
     /// The worker that accepted the connection.
     pub(crate) fn worker_key(self) -> Option<Key> {
         self.read(|connection| connection.driver.worker())
+    }
+
+    /// The client that has made the connection; [`Key::NONE`] for none.
+    pub(crate) fn client(self) -> Key {
+        self.read(|connection| connection.driver.client()).unwrap_or(Key::NONE)
     }
 
     #[inline]

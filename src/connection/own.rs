@@ -199,7 +199,10 @@ impl<P: Codec> TcpConnection<P> {
     {
         let site = Site::here("on_buffer_full");
         self.callbacks(|callbacks| {
-            callbacks.on_buffer_full.set(site, Box::new(move |connection| callback(connection).into_result()));
+            callbacks
+                .make_rare()
+                .on_buffer_full
+                .set(site, Box::new(move |connection| callback(connection).into_result()));
         });
     }
 
@@ -220,7 +223,10 @@ impl<P: Codec> TcpConnection<P> {
     {
         let site = Site::here("on_buffer_drain");
         self.callbacks(|callbacks| {
-            callbacks.on_buffer_drain.set(site, Box::new(move |connection| callback(connection).into_result()));
+            callbacks
+                .make_rare()
+                .on_buffer_drain
+                .set(site, Box::new(move |connection| callback(connection).into_result()));
         });
     }
 

@@ -13,8 +13,9 @@
 
 use std::rc::Rc;
 
-use super::driver::{Driver, NOBODY};
+use super::driver::Driver;
 use super::lifecycle;
+use super::owner::NOBODY;
 use super::state::{Flags, visit};
 use super::status::Status;
 use super::switched::Switched;

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use super::Status;
 use super::driver::Handlers;
 use super::id;
+use super::owner::Owner;
 use super::state::{Connection, state};
 use super::switched::Switched;
 use crate::protocols::Codec;
@@ -67,7 +68,7 @@ pub(crate) trait Named {
     fn protocol_name(&self) -> &'static str;
 }
 
-impl<P: Codec> Named for Handlers<P> {
+impl<P: Codec, O: Owner<P>> Named for Handlers<P, O> {
     fn protocol_name(&self) -> &'static str {
         std::any::type_name::<P>()
     }

@@ -12,8 +12,9 @@ use std::rc::{Rc, Weak};
 
 use super::admission::Admission;
 use super::deadline::Deadlines;
-use super::driver::{Driver, Handlers, NOBODY};
+use super::driver::{Driver, Handlers};
 use super::event::Event;
+use super::owner::NOBODY;
 use super::read::Fed;
 use super::state::CodecSlot;
 use crate::protocols::{Codec, Leave, Pace};
@@ -67,11 +68,11 @@ impl Known {
         (switched, joins)
     }
 
-    /// The last one of this protocol that the connection had, or one that is no worker's; those are all the same.
+    /// The last one of this protocol that the connection had, or one that is nobody's; those are all the same.
     fn by_protocol<Q: Codec>(&self, past: &[Rc<dyn Driver>]) -> Rc<dyn Driver> {
         let known = || {
             let mut known = self.0.iter().filter_map(Weak::upgrade).map(|known| Rc::clone(&known.to));
-            known.find(|driver| driver.worker() == NOBODY && driver.speaks::<Q>())
+            known.find(|driver| driver.worker() == NOBODY && driver.client() == Key::NONE && driver.speaks::<Q>())
         };
         let had = past.iter().rfind(|driver| driver.speaks::<Q>()).cloned();
         had.or_else(known).unwrap_or_else(|| Rc::new(Handlers::<Q>::new()))
@@ -178,6 +179,10 @@ impl Driver for Switched {
 
     fn worker(&self) -> Key {
         self.to.worker()
+    }
+
+    fn client(&self) -> Key {
+        self.acceptor().client()
     }
 
     fn begin(&self, key: Key, join: bool) {

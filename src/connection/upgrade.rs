@@ -8,6 +8,7 @@ use std::rc::Rc;
 
 use super::deadline::NEVER;
 use super::driver::{Driver, Handlers};
+use super::owner::Owner as _;
 use super::state::{Flags, Visit, state, visit};
 use super::status::{SendStatus, Status};
 use super::{TcpConnection, along, id, input, pipe, write};

@@ -187,7 +187,7 @@ macro_rules! setter {
             F: FnMut(TcpConnection<Websocket>, $($argument),*) -> R + 'static,
             R: CallbackResult,
         {
-            self.on_signal(WebsocketSignal::$kind).set(site, Box::new(move |$connection, signal| match signal {
+            self.set_signal(WebsocketSignal::$kind, site, Box::new(move |$connection, signal| match signal {
                 $pattern => $call.into_result(),
                 _ => Ok(()),
             }));

@@ -50,7 +50,7 @@ pub trait Codec: sealed::Sealed + Default + 'static {
 
     /// What a client of it can be told before it connects; `()` for nothing.
     #[doc(hidden)]
-    type Setup: Default + 'static;
+    type Setup: Clone + Default + 'static;
 
     /// The scheme of a worker's address, before `://`.
     const SCHEME: &'static str;

@@ -37,6 +37,7 @@ impl Worker<Http> {
             handlers.limit(|limits| limits.tell_heads = true);
             handlers
                 .callbacks
+                .make_rare()
                 .on_head
                 .set(site, Box::new(move |connection, request| callback(connection, request).into_result()));
         });

@@ -5,6 +5,7 @@
 //! WHAT=requests    PORT=... COUNT=64    SECONDS=2      so many requests for /plaintext at a time, without a pause
 //! WHAT=connections PORT=... COUNT=10000 PER_TICK=20    so many connections, of which some are begun in each millisecond:
 //!                                                      each says a word and hears it again
+//!      ALIKE=1                                         with callbacks that all share, instead of each its own
 //! ```
 
 use std::cell::Cell;
@@ -30,10 +31,10 @@ fn main() -> workerman::Result<()> {
             worker.on_worker_start(move |_| requests(port, count, seconds));
         }
         _ => {
-            let per_tick = variable("PER_TICK")?;
+            let (per_tick, alike) = (variable("PER_TICK")?, std::env::var_os("ALIKE").is_some());
             let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
             setrlimit(Resource::RLIMIT_NOFILE, most, most)?;
-            worker.on_worker_start(move |_| Connections::begin(port, count, per_tick));
+            worker.on_worker_start(move |_| Connections::begin(port, count, per_tick, alike));
         }
     }
     Worker::run_all()
@@ -96,7 +97,7 @@ struct Connections {
 }
 
 impl Connections {
-    fn begin(port: u16, wanted: usize, per_tick: usize) {
+    fn begin(port: u16, wanted: usize, per_tick: usize, alike: bool) {
         let all = Rc::new(Self {
             address: format!("tcp://127.0.0.1:{port}"),
             wanted,
@@ -107,27 +108,29 @@ impl Connections {
             rss: resident(),
             cpu: taken(),
         });
-        Timer::add(TICK, move || all.tick(per_tick));
+        let first = alike.then(|| all.client());
+        Timer::add(TICK, move || all.tick(per_tick, first));
     }
 
-    fn tick(self: &Rc<Self>, per_tick: usize) {
+    fn tick(self: &Rc<Self>, per_tick: usize, first: Option<AsyncTcpConnection<Tcp>>) {
         let late = self.tick.replace(now()).elapsed().saturating_sub(TICK).as_micros();
         let mut all = self.late.take();
         all.push(late);
         self.late.set(all);
         for _ in 0..per_tick.min(self.wanted - self.begun.get()) {
             self.begun.set(self.begun.get() + 1);
-            self.connect();
+            let client = first.map_or_else(|| self.client(), |first| first.another(&self.address));
+            client.send("x");
+            client.connect();
         }
     }
 
-    fn connect(self: &Rc<Self>) {
+    fn client(self: &Rc<Self>) -> AsyncTcpConnection<Tcp> {
         let client = AsyncTcpConnection::<Tcp>::new(&self.address);
         let all = Rc::clone(self);
         client.on_message(move |_, _| all.hear());
         client.on_error(|_, _, text| fail(text));
-        client.send("x");
-        client.connect();
+        client
     }
 
     fn hear(self: &Rc<Self>) {

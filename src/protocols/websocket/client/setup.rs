@@ -10,7 +10,7 @@ const OURS: [&str; 5] =
 const PROTOCOL: &str = "Sec-WebSocket-Protocol";
 
 /// What a client was told before it connects.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Setup {
     headers: Headers,
     pub(super) deflate: Deflate,
