@@ -268,6 +268,8 @@ mod compressed {
             ("X-GZip", gzip(&text)),
             ("gzip", two),
             ("gzip", [gzip(&text), vec![0; 10]].concat()),
+            // What looks like another member behind that is none, wherever it is cut.
+            ("gzip", [gzip(&text), vec![0], gzip(&text)[..20].to_vec()].concat()),
             ("deflate", zlib(&text)),
             ("deflate", deflate(&text)),
         ] {

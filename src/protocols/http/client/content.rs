@@ -17,12 +17,19 @@ pub(super) struct Inflater {
     state: Option<flate2::Decompress>,
     /// Between two members of gzip, or behind the last: nothing is missing.
     complete: bool,
+    /// Something else stands behind the last member: nothing counts any more, whatever it looks like.
+    over: bool,
 }
 
 #[cfg(feature = "compression")]
 impl Inflater {
     pub(super) fn new(coding: Coding) -> Option<Self> {
-        matches!(coding, Coding::Gzip | Coding::Deflate).then_some(Self { coding, state: None, complete: true })
+        matches!(coding, Coding::Gzip | Coding::Deflate).then_some(Self {
+            coding,
+            state: None,
+            complete: true,
+            over: false,
+        })
     }
 
     /// Decodes bytes behind what there is, of which at most `room` bytes may come.
@@ -67,7 +74,7 @@ impl Inflater {
     fn begin(&mut self, first: u8) -> Option<&mut flate2::Decompress> {
         const GZIP: u8 = 0x1f;
         const ZLIB: u8 = 8;
-        if self.state.is_none() {
+        if self.state.is_none() && !self.over {
             let is_first = self.coding != Coding::Other;
             self.state = match self.coding {
                 Coding::Gzip => Some(flate2::Decompress::new_gzip(15)),
@@ -77,6 +84,7 @@ impl Inflater {
                 Coding::Other => None,
             };
             self.complete = self.state.is_none();
+            self.over = self.complete;
             if is_first {
                 self.coding = Coding::Other;
             }
