@@ -93,7 +93,7 @@ def peers(what, also):
     if what == "client":
         return {"hyper": lambda port: [BIN / "requests", port], "ours": lambda _: [outgoing], **also}
     if what == "outgoing":
-        return {"ours": lambda _: [outgoing], **also}
+        return {"ours": lambda _: [outgoing], "ours, alike": lambda _: ["env", "ALIKE=1", outgoing], **also}
     return {**by_peer[WORK[what][3]], "ours": lambda _: [benchmark], **also}
 
 
@@ -138,7 +138,7 @@ def measure_client(what, command, port, seconds):
     # Ours reads its environment, as the words of its command line are the framework's.
     kind = "requests" if what == "client" else "connections"
     environment = dict(os.environ, WHAT=kind, PORT=str(port), COUNT=str(clients), SECONDS=str(seconds), PER_TICK="20")
-    words = [clients, seconds] if len(command) > 1 else []
+    words = [clients, seconds] if what == "client" and len(command) > 1 else []
     return run(pinned(SERVER, [*command, *words]), seconds, environment)
 
 
