@@ -135,6 +135,47 @@ fn what_is_garbled_costs_its_connection_and_is_told() {
 }
 
 #[test]
+fn what_came_before_something_garbled_is_heard_and_the_rest_is_no_end() {
+    const GARBLED: [u8; 25] = [0x17, 3, 3, 0, 20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    let log = Log::default();
+    let server = Way::TlsInMemory.serve(|worker| {
+        let heard = log.clone();
+        echo(&log)(worker);
+        worker.on_message(move |connection, line| {
+            heard.add(&line);
+            // For which it is too late.
+            connection.send(line)
+        });
+    });
+    let mut client = server.connect();
+    client.write("line\n");
+    client.write_below(GARBLED);
+    server.simulation.run();
+    let lines = log.take();
+    assert_eq!((&*lines[0], &*lines[1], lines.last().map(|line| &**line)), ("on_connect", "line", Some("on_close")));
+    assert!(lines[2].contains("TLS: cannot decrypt"), "{lines:?}");
+
+    // A body goes where the app wants it, which may be full just before what is garbled.
+    for length in [60_000, 65_536, 70_000] {
+        let log = Log::default();
+        let (errors, closes) = (log.clone(), log.clone());
+        let server = Way::TlsInMemory.serve(|worker: Worker<Http>| {
+            worker.on_head(|connection, _| connection.on_body(|_, _| {}));
+            worker.on_error(move |_, _, text| errors.add(text));
+            worker.on_close(move |_| closes.add("on_close"));
+        });
+        let mut client = server.connect();
+        client.write(format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", length + 1));
+        server.run(&mut client);
+        client.write(vec![b'x'; length]);
+        client.write_below(GARBLED);
+        server.simulation.run();
+        let lines = log.take();
+        assert!(lines.len() == 2 && lines[0].contains("TLS: cannot decrypt"), "{length}: {lines:?}");
+    }
+}
+
+#[test]
 fn a_process_that_stops_waits_for_a_handshake_and_what_is_asked_behind_it() {
     let log = Log::default();
     let server = Way::TlsInMemory.serve(echo(&log));

@@ -52,9 +52,11 @@ pub(crate) struct Session {
     is_busy: bool,
     /// The peer has said something.
     heard: bool,
-    /// The peer has said that it sends no more.
+    /// The peer sends no more, as it has said; or nothing that it sends is looked at any more.
     peer_closed: bool,
-    /// We have said so.
+    /// Why not, until that is told: what came before comes first.
+    failure: Option<Box<str>>,
+    /// We have said so, or that the peer broke TLS: nothing may follow.
     closed: bool,
 }
 
@@ -93,6 +95,7 @@ impl Session {
             is_busy: false,
             heard: false,
             peer_closed: false,
+            failure: None,
             closed: false,
         }
     }
@@ -102,9 +105,10 @@ impl Session {
         Buffers::lend(|buffers| {
             if !self.heard {
                 // A client speaks first.
-                self.decrypt(0, buffers, &mut [])?;
+                self.decrypt(0, buffers, &mut []);
             }
             loop {
+                self.tell_failure()?;
                 self.flush()?;
                 if !self.common().is_handshaking() {
                     // What the peer waits for has to leave, since nobody else may have anything to write.
@@ -116,7 +120,7 @@ impl Session {
                     received => received?,
                 };
                 self.expect_tls(buffers.received(count))?;
-                self.decrypt(count, buffers, &mut [])?;
+                self.decrypt(count, buffers, &mut []);
             }
         })
     }
@@ -198,12 +202,15 @@ impl Session {
                     Err(_) if filled > 0 => break,
                     count => count?,
                 };
-                filled += self.decrypt(count, buffers, buffer.get_mut(filled..).unwrap_or_default())?;
+                filled += self.decrypt(count, buffers, buffer.get_mut(filled..).unwrap_or_default());
                 // What the records have asked for. If the connection is broken, the next read or write tells.
                 let _ = self.flush();
                 if count < READ && filled > 0 {
                     break;
                 }
+            }
+            if filled == 0 {
+                self.tell_failure()?;
             }
             Ok(filled)
         })
@@ -239,7 +246,7 @@ impl Session {
 
     /// Decrypts what waited and so many bytes that were read behind it; answers how many bytes that has put into `room`.
     /// What finds no room there waits.
-    fn decrypt(&mut self, count: usize, buffers: &mut Buffers, room: &mut [u8]) -> io::Result<usize> {
+    fn decrypt(&mut self, count: usize, buffers: &mut Buffers, room: &mut [u8]) -> usize {
         let input = buffers.filled(self.incoming.len() + count);
         let Self { side, plain, outgoing, peer_closed, .. } = self;
         let (mut filled, mut done) = (0, 0);
@@ -260,14 +267,17 @@ impl Session {
             match state {
                 Ok(Progress::Again) => {}
                 Ok(Progress::PeerClosed) => *peer_closed = true,
-                Ok(Progress::Rest) => break Ok(filled),
+                Ok(Progress::Rest) => break Ok(()),
                 Err(error) => break Err(error),
             }
         };
         // A session at rest owns nothing: what is complete is forgotten with its room.
         let rest = input.get(done..).unwrap_or_default();
         self.incoming = rest.to_vec();
-        result.map_err(|error| self.fail(&error))
+        if let Err(error) = result {
+            self.fail(&error);
+        }
+        filled
     }
 
     /// Plaintext that waits.
@@ -284,7 +294,7 @@ impl Session {
 
     /// The peer broke TLS: it is told as far as that is possible, and nothing is heard of it any more.
     #[cold]
-    fn fail(&mut self, error: &Error) -> io::Error {
+    fn fail(&mut self, error: &Error) {
         (self.closed, self.peer_closed) = (true, true);
         let Self { side, incoming, outgoing, .. } = self;
         // Only while there is something to say: what it has sent must not be looked at again.
@@ -293,13 +303,21 @@ impl Session {
             forget(incoming, discard);
         });
         let _ = self.flush();
-        io::Error::new(io::ErrorKind::InvalidData, words::of(error))
+        self.failure = Some(words::of(error).into());
+    }
+
+    fn tell_failure(&mut self) -> io::Result<()> {
+        let failure = self.failure.take();
+        failure.map_or(Ok(()), |failure| Err(io::Error::new(io::ErrorKind::InvalidData, failure.into_string())))
     }
 }
 
 /// # Out
 impl Session {
     pub(super) fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        if self.closed {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
         let offered = slices.iter().map(|slice| slice.len()).sum();
         self.flush()?;
         let mut written = self.release().min(offered);

@@ -6,7 +6,6 @@
 use std::net::SocketAddr;
 use std::rc::Rc;
 
-use super::registry::registry;
 use super::run::with_entry;
 use super::which::Kind as Of;
 use super::{Which, Worker, incoming};
@@ -71,9 +70,14 @@ impl<P: Codec> Worker<P> {
 
 /// Reads the files of those that run here, for the first time: for who is about to become a user that may not.
 pub(crate) fn read_first() -> Result<(), Error> {
-    Which::present().into_iter().try_for_each(|which| match which.0 {
-        Of::Connections(key) => begin(key),
-        Of::Datagrams(_) => Ok(()),
+    present().try_for_each(begin)
+}
+
+/// Those of connections that run in this process.
+fn present() -> impl Iterator<Item = Key> {
+    Which::present().into_iter().filter_map(|which| match which.0 {
+        Of::Connections(key) => Some(key),
+        Of::Datagrams(_) => None,
     })
 }
 
@@ -99,8 +103,7 @@ fn read_files(key: Key) -> Result<(), Error> {
 
 /// The app is reloaded: so are the files of all workers here. Answers what is wrong with some.
 pub(super) fn read_all_files() -> Vec<Error> {
-    let keys = registry().with(|table| table.keys()).into_iter();
-    let wrong: Vec<Error> = keys.filter_map(|key| read_files(key).err()).collect();
+    let wrong: Vec<Error> = present().filter_map(|key| read_files(key).err()).collect();
     for error in &wrong {
         log::error!("the old certificates stay: {error}");
     }
