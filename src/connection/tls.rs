@@ -11,7 +11,7 @@ impl<P: Codec> TcpConnection<P> {
     /// proxy that speaks TLS for the app it is not; that proxy tells by `X-Forwarded-Proto`.
     ///
     /// ```
-    /// # use workerman::{Http, Response, Worker};
+    /// # use workerman::{Http, Worker};
     /// # let worker = Worker::<Http>::new("");
     /// worker.on_message(|connection, request| {
     ///     let scheme = if connection.is_encrypted() { "https" } else { "http" };

@@ -29,7 +29,7 @@ thread_local! {
 ///     let response = answer?;
 ///     println!("{} {}", response.status(), response.header("Content-Type").unwrap_or("nothing"));
 ///     println!("{}", response.text());
-///     workerman::Result::Ok(())
+///     workerman::Result::<()>::Ok(())
 /// });
 /// ```
 #[doc(alias = "Response")]
