@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use super::process::kill;
+use super::process::{is_alive, kill};
 use super::{PATIENCE, Process, TemporaryDirectory, address_in, now};
 
 /// A built example. `cargo test` builds them all before it runs a test.
@@ -167,12 +167,17 @@ pub(crate) fn finish(command: &mut Command) -> (i32, String, String) {
 impl Drop for Program {
     fn drop(&mut self) {
         let start = now();
-        // More than once: a master that is still there replaces its workers.
-        while let running = self.processes()
-            && !running.is_empty()
-            && start.elapsed() < PATIENCE
-        {
-            running.into_iter().for_each(kill);
+        let mut killed = Vec::new();
+        // More than once: a master that is still there replaces its workers. And on until they are gone: a process that
+        // ends runs no file any more some time before its sockets are closed and it counts as dead.
+        loop {
+            let running = self.processes();
+            killed.retain(|process| is_alive(*process));
+            if running.is_empty() && killed.is_empty() || start.elapsed() > PATIENCE {
+                return;
+            }
+            running.iter().copied().for_each(kill);
+            killed.extend(running);
             thread::sleep(Duration::from_millis(1));
         }
     }
