@@ -90,7 +90,7 @@ pub use connection::{
 };
 pub use error::{BoxError, Error, Result};
 pub use event_source::{EventSource, ReadyState};
-pub use http_client::{HttpClient, HttpError, PendingRequest, RequestBody, RequestOptions};
+pub use http_client::{HttpClient, HttpError, Multipart, PendingRequest, RequestBody, RequestOptions};
 pub use process::{Command, Usage};
 pub use protocols::datagram::Datagram;
 pub use protocols::frame::Frame;

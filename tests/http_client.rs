@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use common::Log;
 use workerman::testing::{Peer, Simulation};
-use workerman::{ClientResponse, HttpClient, HttpError, PendingRequest, RequestBody, RequestOptions};
+use workerman::{ClientResponse, HttpClient, HttpError, Multipart, PendingRequest, RequestBody, RequestOptions};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 const URL: &str = "http://server.test/";
@@ -167,6 +167,28 @@ fn a_request_says_what_it_has_to() {
     );
 }
 
+/// The boundary, which is another each time, and what is seen on the wire with a `b` in its place.
+fn multipart(form: Multipart) -> (String, String) {
+    let wire = wire("http://a", RequestOptions::new().body(form));
+    let boundary = wire.split_once("; boundary=").and_then(|(_, rest)| rest.split_once('|')).expect("it has one").0;
+    (boundary.to_owned(), wire.replace(boundary, "b"))
+}
+
+#[test]
+fn a_form_with_files_is_what_browsers_send() {
+    let form = Multipart::new().field("a\"\r\nb%", "1").file("c", "d\".txt", "text/plain", b"--\0");
+    let (one, text) = multipart(form);
+    assert_eq!(
+        text.split_once("boundary=b").expect("its type is said").1,
+        "|Content-Length: 291||\
+            --b|Content-Disposition: form-data; name=\"a%22%0D%0Ab%\"||1|\
+            --b|Content-Disposition: form-data; name=\"c\"; filename=\"d%22.txt\"|Content-Type: text/plain||--\0|--b--|"
+    );
+    let (other, empty) = multipart(Multipart::new());
+    assert!(empty.ends_with("|Content-Type: multipart/form-data; boundary=b|Content-Length: 47||--b--|"), "{empty}");
+    assert_ne!(one, other);
+}
+
 #[test]
 fn a_request_that_would_be_another_is_not_sent() {
     let scene = Scene::new();
@@ -180,6 +202,7 @@ fn a_request_that_would_be_another_is_not_sent() {
         RequestOptions::new().method("GET / HTTP/1.1\r\nX: y"),
         RequestOptions::new().method(""),
         RequestOptions::new().method("CONNECT"),
+        RequestOptions::new().body(Multipart::new().file("a", "b", "text/plain\r\nC: d", "e")),
     ] {
         scene.request(options);
         assert!(scene.log.take().is_empty(), "not from inside of the call");

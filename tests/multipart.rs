@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use common::{Log, serve};
 use workerman::testing::Peer;
 use workerman::testing::fuzz::{Boundary, Error, Form, Uploads};
-use workerman::{FormError, Request, Uploaded, UploadedFile};
+use workerman::{FormError, HttpClient, Multipart, Request, Uploaded, UploadedFile};
 
 const LARGE: usize = 300_000;
 
@@ -181,4 +181,38 @@ fn a_form_that_breaks_off_keeps_the_parts_before_and_leaves_no_file() {
     assert_eq!((count(), form.files.len(), form.files[0].1.name()), (1, 1, "whole"));
     drop(form);
     assert_eq!(count(), 0);
+}
+
+#[test]
+fn what_a_client_sends_is_what_a_server_reads() {
+    let log = Log::new();
+    let write = log.writer();
+    let (simulation, worker) = serve(move |connection, request| {
+        let file = request.file("photo").expect("a file");
+        let said = (file.name().to_owned(), file.content_type().to_owned(), contents(Some(file)).len());
+        write((request.post("title").map(str::to_owned), said));
+        connection.send("seen")
+    });
+    for size in [0, 3, LARGE] {
+        let form = Multipart::new().field("title", "by the \r\n--sea").file(
+            "photo",
+            "a b.jpg",
+            "image/jpeg",
+            vec![b'x'; size],
+        );
+        HttpClient::new().post("http://server.test/", form, |_| {});
+        simulation.run();
+        let client = simulation.accept().expect("it has connected");
+        simulation.run();
+        let peer = simulation.connect(worker);
+        let mut wire = client.read();
+        while !wire.is_empty() {
+            peer.write(wire);
+            simulation.run();
+            wire = client.read();
+        }
+        assert!(peer.read_text().ends_with("seen"));
+        let file = ("a b.jpg".to_owned(), "image/jpeg".to_owned(), size);
+        assert_eq!(log.take(), [(Some("by the \r\n--sea".to_owned()), file)]);
+    }
 }

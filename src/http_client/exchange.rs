@@ -13,8 +13,9 @@ use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
+use super::body::RequestBody;
 use super::error::HttpError;
-use super::options::{OnChunk, OnHead, RequestBody, RequestOptions};
+use super::options::{OnChunk, OnHead, RequestOptions};
 use super::pool::{self, with, with_exchange};
 use super::url::Url;
 use super::{HttpClient, link, redirect};

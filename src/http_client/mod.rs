@@ -2,7 +2,7 @@
 //!
 //! | file | what |
 //! | --- | --- |
-//! | `mod`, `options`, `error` | what the app says and is told |
+//! | `mod`, `options`, `body`, `multipart`, `error` | what the app says and is told |
 //! | `url` | addresses, and references from one to another |
 //! | `write` | the head of a request |
 //! | `exchange` | a request from its beginning to its callback |
@@ -14,9 +14,11 @@
 //! called from inside of the call that has begun the request, nor inside of another callback; a connection serves one request
 //! at a time and is used again only if the last answer has left no doubt.
 
+mod body;
 mod error;
 mod exchange;
 mod link;
+mod multipart;
 mod options;
 mod pool;
 mod redirect;
@@ -24,9 +26,11 @@ mod route;
 mod url;
 mod write;
 
+pub use body::RequestBody;
 pub use error::HttpError;
 pub use exchange::PendingRequest;
-pub use options::{RequestBody, RequestOptions};
+pub use multipart::Multipart;
+pub use options::RequestOptions;
 
 use std::marker::PhantomData;
 
@@ -121,7 +125,7 @@ impl HttpClient {
         exchange::begin(self, url, RequestOptions::new(), Site::here("get"), callback)
     }
 
-    /// Sends a body to an address: text, bytes or a [form](RequestBody::form).
+    /// Sends a body to an address: text, bytes, a [form](RequestBody::form), or a [form with files](Multipart).
     ///
     /// ```
     /// # let http = workerman::HttpClient::new();

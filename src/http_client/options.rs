@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::sync::Arc;
 
+use super::body::RequestBody;
 use super::error::HttpError;
 use super::exchange::PendingRequest;
 use crate::callback::{CallbackResult, Site};
@@ -88,7 +88,7 @@ impl RequestOptions {
         self
     }
 
-    /// Sets the body: text or bytes as they are, or [`RequestBody::form`].
+    /// Sets the body: text or bytes as they are, [`RequestBody::form`], or [`Multipart`](crate::Multipart).
     ///
     /// ```
     /// let options = workerman::RequestOptions::new().header("Content-Type", "text/plain").body("hello");
@@ -96,6 +96,9 @@ impl RequestOptions {
     #[doc(alias = "data")]
     pub fn body(mut self, body: impl Into<RequestBody>) -> Self {
         self.body = body.into();
+        if let Some(reason) = self.body.wrong {
+            self.wrong = Some(HttpError::Request(reason));
+        }
         self
     }
 
@@ -108,7 +111,7 @@ impl RequestOptions {
     #[doc(alias = "json_encode")]
     pub fn json<T: serde::Serialize + ?Sized>(mut self, value: &T) -> Self {
         match serde_json::to_vec(value) {
-            Ok(text) => self.body = RequestBody { bytes: Some(text.into()), content_type: Some("application/json") },
+            Ok(text) => self.body = RequestBody::of("application/json", text),
             Err(_) => self.wrong = Some(HttpError::Request("the value has no JSON")),
         }
         self
@@ -195,63 +198,5 @@ impl fmt::Debug for RequestOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Headers hold secrets.
         f.debug_struct("RequestOptions").field("method", &self.method).field("body", &self.body).finish_non_exhaustive()
-    }
-}
-
-/// The body of a request: made of text, bytes or a [`form`](Self::form); `()` is none.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct RequestBody {
-    pub(super) bytes: Option<Arc<[u8]>>,
-    pub(super) content_type: Option<&'static str>,
-}
-
-impl RequestBody {
-    /// The fields of a form, as `application/x-www-form-urlencoded`: what PHP makes of an array.
-    ///
-    /// ```
-    /// use workerman::{HttpClient, RequestBody};
-    ///
-    /// # let http = HttpClient::new();
-    /// let body = RequestBody::form([("name", "Workerman"), ("language", "Rust & PHP")]);
-    /// http.post("http://127.0.0.1:8080/", body, |answer| println!("{answer:?}"));
-    /// ```
-    #[doc(alias = "http_build_query")]
-    pub fn form<N: AsRef<str>, V: AsRef<str>>(fields: impl IntoIterator<Item = (N, V)>) -> Self {
-        let mut text = form_urlencoded::Serializer::new(String::new());
-        fields.into_iter().for_each(|(name, value)| {
-            text.append_pair(name.as_ref(), value.as_ref());
-        });
-        let content_type = Some("application/x-www-form-urlencoded");
-        Self { bytes: Some(text.finish().into_bytes().into()), content_type }
-    }
-}
-
-impl fmt::Debug for RequestBody {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "RequestBody({} bytes)", self.bytes.as_ref().map_or(0, |bytes| bytes.len()))
-    }
-}
-
-impl From<()> for RequestBody {
-    fn from((): ()) -> Self {
-        Self::default()
-    }
-}
-
-/// Bytes as they are, without a `Content-Type` unless the app sets one.
-macro_rules! from_bytes {
-    ($($type:ty),*) => {
-        $(impl From<$type> for RequestBody {
-            fn from(bytes: $type) -> Self {
-                Self { bytes: Some(Vec::from(bytes).into()), content_type: None }
-            }
-        })*
-    };
-}
-from_bytes!(&str, String, &[u8], Vec<u8>);
-
-impl<const N: usize> From<&[u8; N]> for RequestBody {
-    fn from(bytes: &[u8; N]) -> Self {
-        bytes.as_slice().into()
     }
 }

@@ -3,9 +3,9 @@
 //! Invariants: what proves who the app is stays with the server that it was meant for; what was asked for over TLS is never
 //! asked for without.
 
+use super::body::RequestBody;
 use super::error::HttpError;
 use super::exchange::Exchange;
-use super::options::RequestBody;
 use super::url::Url;
 use super::write;
 use crate::protocols::http::ClientResponse;

@@ -30,7 +30,7 @@ pub(super) fn prepare(exchange: &Exchange) -> Outgoing {
     if !own.encoding {
         push(ENCODINGS);
     }
-    if let Some(kind) = exchange.body.content_type.filter(|_| !own.content_type) {
+    if let Some(kind) = exchange.body.content_type.as_deref().filter(|_| !own.content_type) {
         push("Content-Type: ");
         push(kind);
         push("\r\n");
