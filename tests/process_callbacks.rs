@@ -153,7 +153,8 @@ fn a_worker_is_told_of_a_reload_before_it_stops_and_one_that_is_not_reloaded_goe
     let (server, _, old) = serve(&program, 4);
     server.signal("USR2");
     let mut lines = Vec::new();
-    while lines.iter().filter(|line: &&String| line.starts_with("exit web")).count() < 2 {
+    // Two of web and one of other0, in any order.
+    while lines.iter().filter(|line: &&String| line.starts_with("returned ")).count() < 3 {
         lines.push(server.line().split(" on ").next().unwrap_or_default().to_owned());
     }
     for worker in old.iter().filter(|line| !line.starts_with("other1")) {
