@@ -6,6 +6,7 @@ mod common;
 mod outside;
 
 use std::cell::Cell;
+use std::net::TcpListener;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Sender};
@@ -14,9 +15,9 @@ use std::thread;
 use std::time::Duration;
 
 use common::{Log, bodies, exchange, get, serve};
-use outside::{Server, ask, eventually, read_to_end, receive};
+use outside::{PATIENCE, Server, ask, eventually, read_to_end, receive};
 use workerman::testing::Simulation;
-use workerman::{Http, PanicPolicy, Panicked, Status, Task, TaskError, Timer, Worker};
+use workerman::{AsyncTcpConnection, Http, PanicPolicy, Panicked, Status, Task, TaskError, Tcp, Timer, Worker};
 
 /// Tests that change what all loops of the process share, or count its threads.
 static ALONE: Mutex<()> = Mutex::new(());
@@ -79,10 +80,14 @@ fn a_loop_that_ends_drops_what_waits_for_results() {
 #[test]
 fn the_loop_goes_on_while_threads_work() {
     let _alone = alone();
+    let (finish, wait) = mpsc::channel::<()>();
+    let wait = Arc::new(Mutex::new(wait));
     let server = Server::start(|worker| {
-        worker.on_message(|connection, request| -> workerman::Result<()> {
+        worker.on_message(move |connection, request| -> workerman::Result<()> {
+            let wait = Arc::clone(&wait);
             if request.path() == "/slow" {
-                Task::run(|| thread::sleep(Duration::from_millis(300)), move |_| connection.send("slow"))?;
+                let work = move || wait.lock().is_ok_and(|wait| wait.recv_timeout(PATIENCE).is_ok());
+                Task::run(work, move |_| connection.send("slow"))?;
             } else {
                 connection.send("quick");
             }
@@ -92,12 +97,38 @@ fn the_loop_goes_on_while_threads_work() {
     let (mut slow, mut quick) = (server.connect(), server.connect());
     std::io::Write::write_all(&mut slow, b"GET /slow HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
         .expect("it is sent");
-    let start = outside::now();
     for _ in 0..20 {
         ask(&mut quick, "/", "quick");
     }
-    assert!(start.elapsed() < Duration::from_millis(250), "{:?}", start.elapsed());
+    finish.send(()).expect("the work is not over yet");
     assert!(read_to_end(&mut slow).ends_with("slow"));
+}
+
+#[test]
+fn a_name_is_found_while_all_tasks_wait_for_something() {
+    let _alone = alone();
+    Task::set_threads(1);
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let server = format!("tcp://localhost:{}", listener.local_addr().expect("it is bound").port());
+    let ((connected, wait), (tell, told)) = (mpsc::channel(), mpsc::channel());
+    let waits = move || wait.recv_timeout(PATIENCE).is_ok();
+    let loop_thread = thread::spawn(move || {
+        Task::run(waits, move |found| {
+            let _ = tell.send(found);
+            Worker::stop_all();
+        })
+        .expect("it is taken");
+        let client = AsyncTcpConnection::<Tcp>::new(&server);
+        client.on_connect(move |client| {
+            let _ = connected.send(());
+            client.close();
+        });
+        client.connect();
+        Worker::run_all()
+    });
+    assert_eq!(receive("whether it was found", &told), Ok(true));
+    loop_thread.join().expect("no panic").expect("the loop ends without an error");
+    Task::set_threads(4);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 
 use crate::reactor;
 use crate::shared::{Leaked, Shared};
-use crate::task::Task;
+use crate::task;
 
 /// So long what was found counts, in nanoseconds.
 const FRESH: u64 = 5_000_000_000;
@@ -68,7 +68,7 @@ fn ask(host: &str) {
         Err(error) => Err(error.to_string()),
     };
     let begun =
-        Task::run(look_up, move |answer| tell(&name, answer.unwrap_or_else(|panicked| Err(panicked.to_string()))));
+        task::look_up(look_up, move |answer| tell(&name, answer.unwrap_or_else(|panicked| Err(panicked.to_string()))));
     if let Err(error) = begun {
         tell(host, Err(error.to_string()));
     }

@@ -7,7 +7,7 @@ use std::any::Any;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::pool::{self, Job as _, TaskError};
+use super::pool::{self, Job as _, Pool, TaskError};
 use crate::callback::{self, CallbackResult, Site};
 use crate::error::BoxError;
 use crate::reactor::{self, Key, SharedRemote, Table};
@@ -67,29 +67,7 @@ impl Task {
         T: Send + 'static,
         R: CallbackResult,
     {
-        let site = Site::here("a task");
-        if reactor::get().is_stray() {
-            log::warn!("a task was given on a thread without an event loop while another thread runs one");
-        }
-        let remote = reactor::get().remote();
-        let take = move |result: Box<dyn Any + Send>| match result.downcast::<Result<T, Panicked>>() {
-            Ok(result) => done(*result).into_result(),
-            Err(_) => Ok(()),
-        };
-        let Ok(key) = WAITING.with(Leaked::get).with(|waiting| waiting.insert(Box::new(take) as Done)) else {
-            return Err(TaskError::Full);
-        };
-        let mut job = Box::new(Job { stage: Stage::Work(work), key, site, remote });
-        if reactor::get().clock.is_manual() {
-            // In virtual time the work takes none.
-            job.work();
-            job.tell();
-            return Ok(());
-        }
-        pool::push(job).inspect_err(|_| {
-            let unused = WAITING.with(Leaked::get).with(|waiting| waiting.remove(key));
-            callback::discard(unused);
-        })
+        begin(&pool::TASKS, Site::here("a task"), work, done)
     }
 
     /// Sets how many threads there are at most, for all loops of the process: 4 unless set, and at least one. They are started
@@ -101,7 +79,7 @@ impl Task {
     /// Task::set_threads(16);
     /// ```
     pub fn set_threads(count: usize) {
-        pool::set_threads(count);
+        pool::TASKS.set_threads(count);
     }
 
     /// Sets how many tasks may wait for a thread, for all loops of the process: 1,024 unless set.
@@ -111,8 +89,51 @@ impl Task {
     /// Task::set_queue_limit(100);
     /// ```
     pub fn set_queue_limit(tasks: usize) {
-        pool::set_queue_limit(tasks);
+        pool::TASKS.set_queue_limit(tasks);
     }
+}
+
+/// Does as [`Task::run`] does, on threads of its own: names are found while all tasks wait for something.
+#[track_caller]
+pub(crate) fn look_up<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+    done: impl FnOnce(Result<T, Panicked>) + 'static,
+) -> Result<(), TaskError> {
+    begin(&pool::NAMES, Site::here("a name"), work, done)
+}
+
+fn begin<T, R>(
+    pool: &'static Pool,
+    site: Site,
+    work: impl FnOnce() -> T + Send + 'static,
+    done: impl FnOnce(Result<T, Panicked>) -> R + 'static,
+) -> Result<(), TaskError>
+where
+    T: Send + 'static,
+    R: CallbackResult,
+{
+    if reactor::get().is_stray() {
+        log::warn!("a task was given on a thread without an event loop while another thread runs one");
+    }
+    let remote = reactor::get().remote();
+    let take = move |result: Box<dyn Any + Send>| match result.downcast::<Result<T, Panicked>>() {
+        Ok(result) => done(*result).into_result(),
+        Err(_) => Ok(()),
+    };
+    let Ok(key) = WAITING.with(Leaked::get).with(|waiting| waiting.insert(Box::new(take) as Done)) else {
+        return Err(TaskError::Full);
+    };
+    let mut job = Box::new(Job { stage: Stage::Work(work), key, site, remote });
+    if reactor::get().clock.is_manual() {
+        // In virtual time the work takes none.
+        job.work();
+        job.tell();
+        return Ok(());
+    }
+    pool.push(job).inspect_err(|_| {
+        let unused = WAITING.with(Leaked::get).with(|waiting| waiting.remove(key));
+        callback::discard(unused);
+    })
 }
 
 /// A task on its way to a thread and back.

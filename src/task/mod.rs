@@ -8,6 +8,6 @@ mod job;
 mod pool;
 
 pub use handle::LoopHandle;
-pub(crate) use job::clear;
 pub use job::{Panicked, Task};
+pub(crate) use job::{clear, look_up};
 pub use pool::TaskError;
